@@ -1,0 +1,103 @@
+"""Audio files to waveforms: mono, 16 kHz, float32, complete, or one clear error.
+
+Reads with soundfile (wav, flac, ogg/opus, mp3). Knows no features and no manifest.
+"""
+
+import io
+import logging
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import torch
+import torchaudio
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_RATE = 16_000
+"""Samples per second that everything behind this file works on."""
+
+Waveform = npt.NDArray[np.float32]
+
+_MIN_RATE, _MAX_RATE = 4_000, 384_000  # below telephone, above studio: a broken header
+_ZIP_SLICE = re.compile(r"^(?P<archive>.+\.zip):(?P<offset>\d+):(?P<length>\d+)$")
+
+
+def read_audio(source: str | Path | bytes, name: str = "") -> Waveform:
+    """Read a recording completely.
+
+    Args:
+        source: A path, fairseq's ``archive.zip:offset:length``, or an audio file's bytes.
+        name: What to call it in errors; the path by default.
+
+    Returns:
+        Float32 samples at 16 kHz, shape ``(S,)``; channels are averaged.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If it cannot be decoded to its end, is empty, or holds NaN or infinity.
+    """
+    name = name or (source if isinstance(source, str) else "audio")
+    content = source if isinstance(source, bytes) else read_bytes(source)
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            rate, promised = file.samplerate, file.frames
+            samples = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{name}: the audio must be decodable, but: {error}") from error
+    _check(samples, promised, rate, name)
+    return _resample(_mix_down(samples), rate)
+
+
+def read_bytes(source: str | Path) -> bytes:
+    """The content of a file, or of fairseq's ``archive.zip:offset:length``."""
+    match = _ZIP_SLICE.match(str(source))
+    path = Path(match["archive"] if match else source)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: the audio file must exist, but does not.")
+    if match is None:
+        return path.read_bytes()
+    with open(path, "rb") as file:
+        file.seek(int(match["offset"]))
+        return file.read(int(match["length"]))
+
+
+def _check(samples: Waveform, promised: int, rate: int, name: str) -> None:
+    if not _MIN_RATE <= rate <= _MAX_RATE:
+        raise ValueError(
+            f"{name}: the sample rate must be between {_MIN_RATE} and {_MAX_RATE} Hz, but is "
+            f"{rate}; the header is broken."
+        )
+    if len(samples) == 0:
+        raise ValueError(f"{name}: the audio must have samples, but is empty; leave it out.")
+    # MP3 and Opus do not know their exact length beforehand; flac and wav do.
+    if len(samples) < promised:
+        raise ValueError(
+            f"{name}: the audio must have the {promised} samples that its header promises, but "
+            f"has {len(samples)}; the file is truncated, fetch it again."
+        )
+    if not np.isfinite(samples).all():
+        bad = int((~np.isfinite(samples)).sum())
+        raise ValueError(f"{name}: samples must be finite, but {bad} are NaN or infinite.")
+
+
+def _mix_down(samples: Waveform) -> Waveform:
+    if samples.shape[1] > 1:
+        _say_once(f"recordings with {samples.shape[1]} channels are mixed down to mono")
+    return samples.mean(axis=1, dtype=np.float32)
+
+
+def _resample(waveform: Waveform, rate: int) -> Waveform:
+    if rate == SAMPLE_RATE:
+        return waveform
+    _say_once(f"recordings with {rate} Hz are resampled to {SAMPLE_RATE} Hz")
+    resampled = torchaudio.functional.resample(torch.from_numpy(waveform), rate, SAMPLE_RATE)
+    return np.asarray(resampled, dtype=np.float32)
+
+
+@cache
+def _say_once(message: str) -> None:
+    logger.warning(message)

@@ -1,0 +1,163 @@
+"""Spoken prompts and the LLM's responses to their transcripts, for distillation.
+
+A batch's axes, here and everywhere: B utterances, C recordings, S samples, T frames of 10 ms,
+E encoder width, A audio positions, P prompt positions, L response tokens, D LLM width,
+V vocabulary, K beams. Knows no model: how many positions a recording takes is a function that
+it is given.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fairseq_audiochat.data.asr_dataset import audio_limit
+from fairseq_audiochat.data.conversation import Conversation
+from fairseq_audiochat.data.fbank import Features
+from fairseq_audiochat.data.features import SpecAugment
+from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
+from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.responses import Responses
+from fairseq_audiochat.data.speech_dataset import (
+    Indices,
+    Sample,
+    SpeechDataset,
+    pad_features,
+    pad_tokens,
+)
+
+
+@dataclass(frozen=True)
+class ContextLimit:
+    """How much fits into the LLM.
+
+    Args:
+        max_positions: Positions of prompt and response together.
+        audio_positions: From 10 ms frames (int64 array) to positions.
+    """
+
+    max_positions: int
+    audio_positions: Callable[[Indices], Indices]
+
+
+class ChatDataset(SpeechDataset):
+    """Utterances with their responses.
+
+    Args:
+        manifest: The split's utterances.
+        responses: Their responses, aligned with the manifest.
+        template: The LLM's chat template.
+        text_prompts: Whether prompts are the transcripts, not the recordings.
+        pad: Padding id of token tensors; no id of the LLM.
+        shuffle: See `SpeechDataset`.
+        spec_augment: See `SpeechDataset`.
+        max_audio_seconds: Longer utterances are excluded, and counted.
+        context: What fits into the LLM; utterances over it are excluded, and counted.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        responses: Responses,
+        template: Llama2Chat,
+        text_prompts: bool,
+        pad: int,
+        shuffle: bool,
+        spec_augment: SpecAugment | None = None,
+        max_audio_seconds: float | None = None,
+        context: ContextLimit | None = None,
+    ) -> None:
+        super().__init__(manifest, shuffle, spec_augment)
+        self.responses = responses
+        self.template = template
+        self.text_prompts = text_prompts
+        self.pad = pad
+        self.max_audio_seconds = max_audio_seconds
+        self.context = context
+        self._audio_prompt = template.prompt(Conversation.of_audio())
+
+    def exceeding(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+        """Utterances over ``max_audio_seconds``, or over the LLM's context."""
+        limits = audio_limit(self.sizes[indices], self.max_audio_seconds)
+        if self.context is not None:
+            rule = f"need more than the {self.context.max_positions} positions of the LLM"
+            limits.append((rule, self._positions(indices) > self.context.max_positions))
+        return limits
+
+    def _positions(self, indices: Indices) -> Indices:
+        assert self.context is not None
+        responses = self.responses.lengths()[indices]
+        if self.text_prompts:
+            return self.responses.prompt_lengths()[indices] + responses
+        template = len(self._audio_prompt) - 1  # the placeholder is replaced by the audio
+        return template + self.context.audio_positions(self.sizes[indices]) + responses
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        response = self.responses[index]
+        return {
+            "index": index,
+            "utterance": self.manifest[index],
+            "prompt": response.prompt if self.text_prompts else self._audio_prompt,
+            "clips": [] if self.text_prompts else [self.features(index)],
+            "target": response.target(self.template.eos_id),
+        }
+
+    def collater(self, items: list[dict[str, Any]]) -> Sample:
+        """A batch: prompts (see `collate_prompts`), targets ``(B, L)`` and decoder inputs.
+
+        The decoder reads the prompt's last token first, so the first response token is
+        predicted in training as it is in search.
+        """
+        if not items:
+            return {}
+        targets = [item["target"] for item in items]
+        prompts = [item["prompt"] for item in items]
+        previous = [[prompt[-1], *target[:-1]] for prompt, target in zip(prompts, targets)]
+        net_input = collate_prompts(prompts, [item["clips"] for item in items], self.pad)
+        net_input["prev_output_tokens"] = pad_tokens(previous, self.pad)
+        return {
+            "id": torch.tensor([item["index"] for item in items]),
+            "nsentences": len(items),
+            "ntokens": sum(map(len, targets)),
+            "net_input": net_input,
+            "target": pad_tokens(targets, self.pad),
+            "utterance_ids": [item["utterance"].id for item in items],
+            "transcripts": [item["utterance"].text for item in items],
+        }
+
+
+def collate_prompts(
+    prompts: Sequence[Sequence[int]], clips: Sequence[Sequence[Features]], pad: int
+) -> dict[str, Any]:
+    """Batch prompts that mix text and recordings.
+
+    Args:
+        prompts: Per utterance, the template's ids with ``AUDIO_PLACEHOLDER`` for recordings.
+        clips: Per utterance, the features of its recordings in order.
+        pad: Padding id.
+
+    Returns:
+        ``src_tokens`` ``(B, N)``: the ids but the last, which is the decoder's first input;
+        ``src_lengths`` ``(B,)``; ``features`` ``(C, T, 80)`` and ``frame_lengths`` ``(C,)`` of
+        all recordings, in the order of the placeholders.
+
+    Raises:
+        ValueError: If a prompt has not one placeholder for each of its recordings.
+    """
+    for row, (prompt, recordings) in enumerate(zip(prompts, clips)):
+        placeholders = list(prompt).count(AUDIO_PLACEHOLDER)
+        if placeholders != len(recordings):
+            raise ValueError(
+                f"Prompt {row} must have one recording for each of its {placeholders} audio "
+                f"parts, but has {len(recordings)}."
+            )
+    features, frame_lengths = pad_features([clip for row in clips for clip in row])
+    return {
+        "src_tokens": pad_tokens([list(prompt[:-1]) for prompt in prompts], pad),
+        "src_lengths": torch.tensor([len(prompt) - 1 for prompt in prompts]),
+        "features": features,
+        "frame_lengths": frame_lengths,
+    }

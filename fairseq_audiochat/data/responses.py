@@ -1,0 +1,200 @@
+"""The LLM's responses: one JSON record per utterance, ids first, with their provenance.
+
+The first line of a file is its header: which LLM answered (its fingerprint) and how it
+decoded. Every further line is a record. Ids are the truth; the text is for reading. Knows no
+LLM: prompts and responses are lists of ids.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fairseq_audiochat.data.table import RecordBatches, open_table
+
+FORMAT = "fairseq_audiochat.responses/1"
+ENDINGS = ("eos", "length")
+_ROWS_PER_BATCH = 10_000
+_REGENERATE = "generate the responses again with data_prep/generate_responses.py"
+_SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "prompt": pa.list_(pa.int32()),
+        "response": pa.list_(pa.int32()),
+        "text": pa.string(),
+        "ended": pa.string(),
+    }
+)
+
+
+class Response(NamedTuple):
+    """What the LLM answered to one transcript.
+
+    Args:
+        id: The utterance.
+        prompt: Ids of the whole text prompt, from BOS to the end of the template's suffix.
+        response: Generated ids, without EOS.
+        text: The response's text.
+        ended: ``eos``, or ``length`` if it was cut: then no EOS follows.
+    """
+
+    id: str
+    prompt: list[int]
+    response: list[int]
+    text: str
+    ended: str
+
+    def to_json(self) -> str:
+        """The record's line."""
+        return json.dumps(self._asdict(), ensure_ascii=False)
+
+    def target(self, eos_id: int) -> list[int]:
+        """What is trained and scored: the response, and EOS only if the LLM generated it."""
+        return [*self.response, eos_id] if self.ended == "eos" else list(self.response)
+
+
+class ResponseHeader(NamedTuple):
+    """Provenance of a file of responses: JSON values only."""
+
+    llm: dict[str, str]
+    decoding: dict[str, Any]
+
+    def to_json(self) -> str:
+        """The file's first line."""
+        return json.dumps({"format": FORMAT, **self._asdict()}, sort_keys=True)
+
+
+def read_header(path: str | Path) -> ResponseHeader:
+    """Read the provenance of a file of responses.
+
+    Raises:
+        ValueError: If its first line is no header of this format.
+    """
+    with open(path, encoding="utf-8") as file:
+        line = file.readline()
+    try:
+        fields = json.loads(line)
+        if fields["format"] == FORMAT:
+            return ResponseHeader(fields["llm"], fields["decoding"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ValueError(
+        f"{path}:1: the first line must be a header of format {FORMAT!r}, but is {line[:80]!r}; "
+        f"{_REGENERATE}."
+    )
+
+
+class Responses:
+    """The responses of one split, memory-mapped and in the order of its manifest.
+
+    Args:
+        path: The JSON-lines file.
+        utterance_ids: The manifest's ids.
+        manifest_path: The manifest's name, for errors.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If a record is bad, or responses and utterances do not match one to one.
+    """
+
+    def __init__(
+        self, path: str | Path, utterance_ids: pa.ChunkedArray, manifest_path: Path
+    ) -> None:
+        self.path = Path(path)
+        self._table = open_table(self.path, FORMAT, _parse)
+        self.header = read_header(self.path)
+        self._rows = _align(self._table["id"], utterance_ids, self.path, manifest_path)
+        self._ids, self._manifest_path = utterance_ids, manifest_path
+
+    def __getitem__(self, index: int) -> Response:
+        """The response to utterance ``index`` of the manifest."""
+        row = index if self._rows is None else int(self._rows[index])
+        return Response(*(self._table[name][row].as_py() for name in _SCHEMA.names))
+
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Target tokens (response, and EOS where there is one) per utterance."""
+        lengths = pc.list_value_length(self._table["response"]).to_numpy().astype(np.int64)
+        lengths += pc.equal(self._table["ended"], "eos").to_numpy()
+        return lengths if self._rows is None else lengths[self._rows]
+
+    def prompt_lengths(self) -> npt.NDArray[np.int64]:
+        """Ids of the text prompt per utterance."""
+        lengths = pc.list_value_length(self._table["prompt"]).to_numpy().astype(np.int64)
+        return lengths if self._rows is None else lengths[self._rows]
+
+
+def _align(
+    response_ids: pa.ChunkedArray, utterance_ids: pa.ChunkedArray, path: Path, manifest_path: Path
+) -> npt.NDArray[np.int64] | None:
+    """Rows of the responses in the manifest's order; None if they are in it already."""
+    if response_ids.equals(utterance_ids):
+        return None  # no hash table: this is the case of ten million rows
+    rows = pc.index_in(utterance_ids, value_set=response_ids)
+    if rows.null_count:
+        missing = utterance_ids[pc.index(pc.is_null(rows), True).as_py()].as_py()
+        raise ValueError(
+            f"{manifest_path}: every utterance must have a response, but {rows.null_count} have "
+            f"none in {path} (first: {missing!r}); {_REGENERATE}."
+        )
+    strangers = pc.is_null(pc.index_in(response_ids, value_set=utterance_ids))
+    if pc.any(strangers).as_py():
+        stranger = response_ids[pc.index(strangers, True).as_py()].as_py()
+        raise ValueError(
+            f"{path}: every response must belong to an utterance, but {pc.sum(strangers).as_py()} "
+            f"are not in {manifest_path} (first: {stranger!r}); {_REGENERATE}."
+        )
+    return np.asarray(rows.to_numpy(), dtype=np.int64)
+
+
+def _parse(path: Path) -> RecordBatches:
+    read_header(path)
+    seen: dict[str, int] = {}
+    rows: list[Response] = []
+    with open(path, encoding="utf-8") as file:
+        next(file)
+        for line_number, line in enumerate(file, start=2):
+            record = parse_record(line, f"{path}:{line_number}")
+            if seen.setdefault(record.id, line_number) != line_number:
+                raise ValueError(
+                    f"{path}:{line_number}: an utterance must have one response, but {record.id!r} "
+                    f"has another in line {seen[record.id]}; {_REGENERATE}."
+                )
+            rows.append(record)
+            if len(rows) == _ROWS_PER_BATCH:
+                yield _batch(rows)
+                rows = []
+    if not seen:
+        raise ValueError(f"{path}: there must be at least one response, but is none.")
+    if rows:
+        yield _batch(rows)
+
+
+def parse_record(line: str, place: str) -> Response:
+    """Read one record.
+
+    Raises:
+        ValueError: With ``place``, if it is no whole and valid record.
+    """
+    try:
+        record = Response(**json.loads(line))
+        valid = record.ended in ENDINGS and _are_ids(record.prompt) and _are_ids(record.response)
+    except (ValueError, TypeError):
+        valid = False
+    if not valid or not record.prompt or (record.ended == "length" and not record.response):
+        raise ValueError(
+            f"{place}: a record must have {', '.join(Response._fields)}, with 'ended' one of "
+            f"{ENDINGS}, but is {line[:80]!r}; {_REGENERATE}."
+        )
+    return record
+
+
+def _are_ids(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(token, int) and token >= 0 for token in value)
+
+
+def _batch(rows: list[Response]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([row._asdict() for row in rows], schema=_SCHEMA)

@@ -1,0 +1,183 @@
+"""What every dataset over a manifest shares: order, sizes, limits and batches.
+
+Nothing is lost here: a limit that excludes utterances says which limit and how many, and no
+batch is dropped. Knows no tokenizer and no model.
+"""
+
+import logging
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from fairseq.data import FairseqDataset
+from torch import Tensor
+
+from fairseq_audiochat.data.fbank import NUM_MEL_BINS, Features
+from fairseq_audiochat.data.features import SpecAugment, load_features
+from fairseq_audiochat.data.manifest import Manifest
+
+logger = logging.getLogger(__name__)
+
+Indices = npt.NDArray[np.int64]
+
+
+class SpeechDataset(FairseqDataset):
+    """Utterances of a manifest, ordered and batched by their frames.
+
+    Args:
+        manifest: The split's utterances.
+        shuffle: Whether utterances of equal length are put in a new order every epoch.
+        spec_augment: Masks for training; None leaves the features as they are.
+    """
+
+    def __init__(
+        self, manifest: Manifest, shuffle: bool, spec_augment: SpecAugment | None = None
+    ) -> None:
+        self.manifest = manifest
+        self.shuffle = shuffle
+        self.spec_augment = spec_augment
+        # Shared with the data loading workers, which live longer than an epoch.
+        self._epoch = torch.ones(1, dtype=torch.int64).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell this process and the workers the epoch, which seeds the augmentation."""
+        self._epoch.fill_(epoch)
+
+    @property
+    def sizes(self) -> Indices:
+        """10 ms frames per utterance, shape ``(len(self),)``."""
+        return self.manifest.n_frames
+
+    def num_tokens(self, index: int) -> int:
+        """What ``--max-tokens`` counts: 10 ms frames."""
+        return int(self.sizes[index])
+
+    def num_tokens_vec(self, indices: Indices) -> Indices:
+        """Frames of each of ``indices``."""
+        return self.sizes[indices]
+
+    def size(self, index: int) -> int:
+        """Frames of one utterance."""
+        return self.num_tokens(index)
+
+    def ordered_indices(self) -> Indices:
+        """Longest first; with ``shuffle``, in a new order among equals."""
+        ties = np.random.permutation(len(self)) if self.shuffle else np.arange(len(self))
+        order: Indices = np.lexsort((ties, -self.sizes))
+        return order
+
+    def exceeding(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+        """The limits that exclude utterances: a sentence and a mask over ``indices`` for each."""
+        return []
+
+    def batch_by_size(
+        self,
+        indices: Indices,
+        max_tokens: int | None = None,
+        max_sentences: int | None = None,
+        required_batch_size_multiple: int = 1,
+    ) -> list[list[int]]:
+        """Batches of at most ``max_tokens`` padded frames and ``max_sentences`` utterances.
+
+        ``required_batch_size_multiple`` is not applied: with it fairseq drops the last batch,
+        in validation and generation too.
+
+        Raises:
+            ValueError: If an utterance alone is longer than ``max_tokens``.
+        """
+        if len(indices) and max_tokens is not None and np.max(self.sizes[indices]) > max_tokens:
+            longest = int(indices[np.argmax(self.sizes[indices])])
+            raise ValueError(
+                f"--max-tokens must hold every utterance, but is {max_tokens} frames and utterance "
+                f"{self.manifest[longest].id!r} has {self.sizes[longest]}; raise it, or exclude "
+                "long utterances with --max-audio-seconds."
+            )
+        if len(indices) == 0:
+            return []
+        batches: list[list[int]] = super().batch_by_size(indices, max_tokens, max_sentences, 1)
+        return batches
+
+    def features(self, index: int) -> Features:
+        """The utterance's features, augmented in training: float32 ``(T, 80)``."""
+        return load_features(self.manifest[index], self.spec_augment, int(self._epoch), index)
+
+
+def exclude(
+    dataset: SpeechDataset, indices: Indices, max_frames: int | None, may_exclude: bool
+) -> Indices:
+    """Apply the limits, and say what each of them excludes.
+
+    Args:
+        dataset: The dataset that ``indices`` point into.
+        indices: Candidates, in order.
+        max_frames: ``--max-tokens`` where an utterance over it cannot be batched.
+        may_exclude: False in validation and generation, where every utterance counts.
+
+    Raises:
+        ValueError: If a limit excludes something although ``may_exclude`` is False, or if
+            nothing is left.
+    """
+    limits = dataset.exceeding(indices)
+    if max_frames is not None:
+        rule = f"have more frames than --max-tokens {max_frames}"
+        limits.append((rule, dataset.sizes[indices] > max_frames))
+    keep = np.ones(len(indices), dtype=bool)
+    for rule, excluded in limits:
+        if excluded.any():
+            _report(dataset, indices, rule, excluded, may_exclude)
+        keep &= ~excluded
+    if not keep.any():
+        raise ValueError(
+            f"{dataset.manifest.path}: some utterance must be within the limits, but none of "
+            f"{len(indices)} is; raise them."
+        )
+    return indices[keep]
+
+
+def _report(
+    dataset: SpeechDataset,
+    indices: Indices,
+    rule: str,
+    excluded: npt.NDArray[np.bool_],
+    may_exclude: bool,
+) -> None:
+    first = dataset.manifest[int(indices[np.argmax(excluded)])].id
+    message = (
+        f"{dataset.manifest.path}: {int(excluded.sum())} of {len(indices)} utterances {rule} "
+        f"(first: {first!r})"
+    )
+    if not may_exclude:
+        raise ValueError(
+            f"{message}; raise the limit, or leave them out of the result with "
+            "--skip-invalid-size-inputs-valid-test."
+        )
+    logger.warning("%s and are left out", message)
+
+
+def pad_features(features: list[Features]) -> tuple[Tensor, Tensor]:
+    """Stack features of different lengths.
+
+    Returns:
+        Float32 features ``(C, T, 80)``, zero behind each end, and int64 ``frame_lengths``
+        ``(C,)``. Without recordings C and T are 0.
+    """
+    frame_lengths = torch.tensor([len(clip) for clip in features], dtype=torch.int64)
+    padded = torch.zeros(len(features), max(map(len, features), default=0), NUM_MEL_BINS)
+    for row, clip in zip(padded, features):
+        row[: len(clip)] = torch.from_numpy(clip)
+    return padded, frame_lengths
+
+
+def pad_tokens(tokens: list[list[int]], pad: int) -> Tensor:
+    """Stack token lists of different lengths: int64 ``(B, L)``, ``pad`` behind each end."""
+    padded = torch.full((len(tokens), max(map(len, tokens), default=0)), pad, dtype=torch.int64)
+    for row, ids in zip(padded, tokens):
+        row[: len(ids)] = torch.tensor(ids, dtype=torch.int64)
+    return padded
+
+
+Sample = dict[str, Any]

@@ -1,0 +1,95 @@
+"""Memory-mapped tables: text files that people write, opened like a database.
+
+A manifest of ten million rows is parsed and checked once; its columns are kept as an Arrow
+file beside it and memory-mapped by every later process, so that opening costs milliseconds
+and the pages are shared between data loading workers. Knows neither manifests nor responses.
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+RecordBatches = Iterator[pa.RecordBatch]
+
+
+def open_table(source: Path, version: str, parse: Callable[[Path], RecordBatches]) -> pa.Table:
+    """Open the columns of ``source``, parsing it only if it is new or has changed.
+
+    Args:
+        source: The text file.
+        version: Names the parser's format; another version parses again.
+        parse: Yields the file's rows as record batches of one schema, and raises on bad rows.
+
+    Returns:
+        A memory-mapped table; nothing of it is resident until it is read.
+
+    Raises:
+        FileNotFoundError: If ``source`` does not exist.
+    """
+    if not source.is_file():
+        raise FileNotFoundError(f"{source}: the file must exist, but does not; check the path.")
+    stamp = _stamp(source, version)
+    for path in (_beside(source), _in_cache(source)):
+        if path.is_file():
+            table = _map(path)
+            if _metadata(table) == stamp:
+                return table
+    return _map(_build(source, stamp, parse))
+
+
+def _build(source: Path, stamp: dict[str, str], parse: Callable[[Path], RecordBatches]) -> Path:
+    path = _beside(source)
+    if not os.access(path.parent, os.W_OK):
+        path = _in_cache(source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    logger.info("indexing %s", source)
+    # Each process writes its own file and renames it: readers never see half a table.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        _write(Path(temporary), stamp, parse(source))
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path
+
+
+def _write(path: Path, stamp: dict[str, str], batches: RecordBatches) -> None:
+    first = next(batches)
+    schema = first.schema.with_metadata(stamp)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(first.replace_schema_metadata(stamp))
+        for batch in batches:
+            writer.write_batch(batch.replace_schema_metadata(stamp))
+
+
+def _map(path: Path) -> pa.Table:
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def _metadata(table: pa.Table) -> dict[str, str]:
+    metadata = table.schema.metadata or {}
+    return {key.decode(): value.decode() for key, value in metadata.items()}
+
+
+def _stamp(source: Path, version: str) -> dict[str, str]:
+    status = source.stat()
+    return {"version": version, "size": str(status.st_size), "mtime_ns": str(status.st_mtime_ns)}
+
+
+def _beside(source: Path) -> Path:
+    return source.with_name(source.name + ".arrow")
+
+
+def _in_cache(source: Path) -> Path:
+    """Where the table of a file in a read-only folder is kept."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
+    return cache / "fairseq_audiochat" / f"{source.name}.{digest}.arrow"
