@@ -1,0 +1,1 @@
+"""Counts first, ratios last: what can be summed over batches and processes."""

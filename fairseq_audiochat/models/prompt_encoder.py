@@ -1,0 +1,88 @@
+"""fairseq's encoder: from a conversation's text and recordings to the LLM's prompt."""
+
+from typing import Any, Callable, Dict, List
+
+import torch
+from fairseq.models import FairseqEncoder
+from torch import Tensor
+
+from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
+from fairseq_audiochat.modules.audio_adapter import AudioAdapter
+from fairseq_audiochat.modules.conformer import ConformerEncoder
+from fairseq_audiochat.modules.prompt_assembly import PromptEmbeddings, assemble_prompts
+
+EncoderOut = Dict[str, List[Tensor]]
+
+
+class PromptEncoder(FairseqEncoder):
+    """Encodes recordings and puts them between the embeddings of the prompt's tokens.
+
+    Args:
+        audio_encoder: From features to frames.
+        adapter: From frames to embeddings of the LLM's width.
+        embed_tokens: The frozen LLM's embedding lookup.
+    """
+
+    def __init__(
+        self,
+        audio_encoder: ConformerEncoder,
+        adapter: AudioAdapter,
+        embed_tokens: Callable[[Tensor], Tensor],
+    ) -> None:
+        super().__init__(dictionary=None)
+        self.audio_encoder = audio_encoder
+        self.adapter = adapter
+        self.embed_tokens = embed_tokens
+
+    def forward(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor,
+        features: Tensor,
+        frame_lengths: Tensor,
+    ) -> EncoderOut:
+        """Build prompts; the arguments are those of `collate_prompts`.
+
+        Returns:
+            ``prompt_embeddings`` ``(B, P, D)``, ``prompt_lengths`` ``(B,)``, and
+            ``utterance_index`` ``(B,)``: the prompt that each row of the decoder reads, which
+            is all that a reorder changes.
+        """
+        placeholders = src_tokens == AUDIO_PLACEHOLDER
+        is_entry = torch.arange(src_tokens.size(1), device=src_tokens.device) < src_lengths[:, None]
+        tokens = src_tokens.masked_fill(placeholders | ~is_entry, 0)  # any id: not looked at
+        embeddings = self.embed_tokens(tokens)
+        audio, audio_lengths = self.embed_audio(features, frame_lengths)
+        prompts = assemble_prompts(embeddings, src_lengths, placeholders, audio, audio_lengths)
+        rows = torch.arange(len(src_tokens), device=src_tokens.device)
+        return {
+            "prompt_embeddings": [prompts.embeddings],
+            "prompt_lengths": [prompts.lengths],
+            "utterance_index": [rows],
+        }
+
+    def embed_audio(self, features: Tensor, frame_lengths: Tensor) -> "tuple[Tensor, Tensor]":
+        """Embeddings ``(C, A, D)`` of recordings ``(C, T, 80)``, and their lengths ``(C,)``."""
+        if len(features) == 0:  # a prompt of text alone
+            width = self.adapter.projection.out_features
+            return features.new_zeros(0, 0, width), frame_lengths
+        adapted: tuple[Tensor, Tensor] = self.adapter(*self.audio_encoder(features, frame_lengths))
+        return adapted
+
+    def audio_positions(self, frame_lengths: Any) -> Any:
+        """Prompt positions of recordings with that many 10 ms frames (tensor or array)."""
+        return self.adapter.output_lengths(self.audio_encoder.output_lengths(frame_lengths))
+
+    def reorder_encoder_out(self, encoder_out: EncoderOut, new_order: Tensor) -> EncoderOut:
+        """Let rows read other prompts; the prompts themselves are never copied."""
+        index = encoder_out["utterance_index"][0].index_select(0, new_order)
+        return {**encoder_out, "utterance_index": [index]}
+
+    def max_positions(self) -> None:
+        """No limit of its own."""
+        return
+
+
+def prompts_of(encoder_out: EncoderOut) -> PromptEmbeddings:
+    """The prompts in an encoder's output, one per utterance."""
+    return PromptEmbeddings(encoder_out["prompt_embeddings"][0], encoder_out["prompt_lengths"][0])

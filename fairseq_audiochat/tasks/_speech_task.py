@@ -1,0 +1,103 @@
+"""What both tasks share: manifests, augmentation, limits. Registers nothing itself."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask
+from omegaconf import II, MISSING
+
+from fairseq_audiochat.data.features import SpecAugment
+from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset, exclude
+
+
+@dataclass
+class SpeechTaskConfig(FairseqDataclass):
+    """Where the data is, and how speech is read."""
+
+    data: str = field(default=MISSING, metadata={"help": "folder with one SPLIT.tsv per split"})
+    max_audio_seconds: Optional[float] = field(
+        default=None,
+        metadata={"help": "leave longer utterances out, and say how many; default: no limit"},
+    )
+    freq_masks: int = field(
+        default=2, metadata={"help": "SpecAugment: frequency masks (Gulati et al. 2020)"}
+    )
+    freq_mask_bins: int = field(
+        default=27, metadata={"help": "SpecAugment: mel bins per mask (Gulati et al. 2020)"}
+    )
+    time_masks: int = field(
+        default=10, metadata={"help": "SpecAugment: time masks (Gulati et al. 2020)"}
+    )
+    time_mask_frames: int = field(
+        default=100, metadata={"help": "SpecAugment: 10 ms frames per mask (Park et al. 2019)"}
+    )
+    time_mask_share: float = field(
+        default=0.05,
+        metadata={"help": "SpecAugment: widest mask as a share of the utterance (Gulati et al.)"},
+    )
+    seed: int = II("common.seed")
+
+
+class SpeechTask(FairseqTask):
+    """A task over manifests.
+
+    Args:
+        cfg: Its configuration.
+    """
+
+    cfg: SpeechTaskConfig
+
+    @classmethod
+    def setup_task(cls, cfg: Any, **kwargs: Any) -> "SpeechTask":
+        """Build the task; whether it comes from a checkpoint makes no difference to it."""
+        return cls(cfg)
+
+    def max_positions(self) -> int:
+        """A number beyond every size: fairseq then always asks `filter_indices_by_size`."""
+        return sys.maxsize
+
+    def filter_indices_by_size(
+        self,
+        indices: Indices,
+        dataset: SpeechDataset,
+        max_positions: Any = None,
+        ignore_invalid_inputs: bool = False,
+    ) -> Indices:
+        """Apply the limits, and say which of them excludes how many.
+
+        Raises:
+            ValueError: If one excludes an utterance in validation or generation, or all are
+                excluded.
+        """
+        max_frames = None if max_positions == sys.maxsize else max_positions
+        return exclude(dataset, indices, max_frames, may_exclude=ignore_invalid_inputs)
+
+    def manifest(self, split: str) -> Manifest:
+        """The utterances of a split."""
+        return Manifest(self.path(f"{split}.tsv"))
+
+    def path(self, name: str) -> Path:
+        """A file in the data folder."""
+        return Path(self.cfg.data) / name
+
+    def spec_augment(self, is_training: bool) -> Optional[SpecAugment]:
+        """The masks for training; none elsewhere."""
+        if not is_training:
+            return None
+        return SpecAugment(
+            freq_masks=self.cfg.freq_masks,
+            freq_mask_bins=self.cfg.freq_mask_bins,
+            time_masks=self.cfg.time_masks,
+            time_mask_frames=self.cfg.time_mask_frames,
+            time_mask_share=self.cfg.time_mask_share,
+            seed=self.cfg.seed,
+        )
+
+
+def is_training_call(load_dataset_kwargs: "dict[str, Any]") -> bool:
+    """Whether fairseq loads a split to train on it: only its trainer passes a data selector."""
+    return "data_selector" in load_dataset_kwargs

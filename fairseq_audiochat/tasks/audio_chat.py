@@ -1,0 +1,211 @@
+"""The task ``audio_chat``: teach the encoder to make a frozen LLM answer speech as text.
+
+Training, validation (perplexity of the three arms of Table 2) and beam search.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional
+
+import torch
+from fairseq.dataclass import ChoiceEnum
+from fairseq.tasks import register_task
+from omegaconf import MISSING, DictConfig
+from transformers import AutoConfig
+
+from fairseq_audiochat.data.chat_dataset import ChatDataset, ContextLimit, collate_prompts
+from fairseq_audiochat.data.conversation import Conversation
+from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.data.llm_dictionary import LlmDictionary
+from fairseq_audiochat.data.responses import Responses
+from fairseq_audiochat.metrics.word_errors import word_errors
+from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmModel, read_encoder_checkpoint
+from fairseq_audiochat.modules.frozen_llm import (
+    TOKENIZER_FILE,
+    FrozenLlm,
+    check_llm_path,
+    load_llm,
+)
+from fairseq_audiochat.tasks._speech_task import SpeechTask, SpeechTaskConfig, is_training_call
+from fairseq_audiochat.tasks._transcriber import Transcriber
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class AudioChatConfig(SpeechTaskConfig):
+    """Speech, the LLM's responses to its transcripts, and the LLM."""
+
+    llm: str = field(
+        default=MISSING,
+        metadata={"help": "folder of the frozen chat LLM in Hugging Face format (section 3.2)"},
+    )
+    llm_dtype: ChoiceEnum(["float32", "bfloat16", "float16"]) = field(  # type: ignore[valid-type]
+        default="float32", metadata={"help": "dtype in which the LLM computes"}
+    )
+    prompt: ChoiceEnum(["audio", "text", "cascade"]) = field(  # type: ignore[valid-type]
+        default="audio",
+        metadata={
+            "help": "what the LLM reads in validation and generation (Table 2): the recording, "
+            "the reference text, or what --asr-checkpoint recognises"
+        },
+    )
+    asr_checkpoint: Optional[str] = field(
+        default=None, metadata={"help": "CTC checkpoint that recognises for --prompt cascade"}
+    )
+
+
+@register_task("audio_chat", dataclass=AudioChatConfig)
+class AudioChatTask(SpeechTask):
+    """Spoken prompts and responses.
+
+    Args:
+        cfg: Its configuration.
+
+    Raises:
+        ValueError: If the LLM's folder is none, or ``--prompt cascade`` has no checkpoint.
+    """
+
+    cfg: AudioChatConfig
+
+    def __init__(self, cfg: AudioChatConfig) -> None:
+        super().__init__(cfg)
+        if (cfg.prompt == "cascade") != (cfg.asr_checkpoint is not None):
+            raise ValueError(
+                "--asr-checkpoint must be given with --prompt cascade and only then, but --prompt "
+                f"is {cfg.prompt!r} and --asr-checkpoint is {cfg.asr_checkpoint!r}."
+            )
+        llm_path = check_llm_path(cfg.llm)
+        self.template = Llama2Chat(llm_path / TOKENIZER_FILE)
+        vocabulary_size = AutoConfig.from_pretrained(llm_path, local_files_only=True).vocab_size
+        self._dictionary = LlmDictionary(self.template, vocabulary_size)
+        self._llm: Optional[FrozenLlm] = None
+        self._transcriber: Optional[Transcriber] = None
+        self._context: Optional[ContextLimit] = None
+
+    @property
+    def target_dictionary(self) -> LlmDictionary:
+        """The LLM's vocabulary."""
+        return self._dictionary
+
+    def load_llm(self) -> FrozenLlm:
+        """The frozen LLM, loaded once and shared by the models of an ensemble."""
+        if self._llm is None:
+            self._llm = load_llm(self.cfg.llm, getattr(torch, str(self.cfg.llm_dtype)))
+        return self._llm
+
+    def build_model(self, cfg: DictConfig, from_checkpoint: bool = False) -> AudioPrefixLlmModel:
+        """Build the model; a new one starts from the CTC checkpoint's encoder."""
+        checkpoint = None
+        if cfg.encoder_checkpoint and not from_checkpoint:
+            checkpoint = read_encoder_checkpoint(cfg)
+        model: AudioPrefixLlmModel = super().build_model(cfg, from_checkpoint)
+        if checkpoint is not None:
+            model.load_audio_encoder(checkpoint)
+        self._context = ContextLimit(self.load_llm().max_positions, model.encoder.audio_positions)
+        return model
+
+    def load_dataset(self, split: str, **kwargs: Any) -> None:
+        """Open a split with its responses; only the one that is trained on is augmented.
+
+        Raises:
+            ValueError: If the responses are another LLM's.
+        """
+        is_training = is_training_call(kwargs)
+        manifest = self.manifest(split)
+        responses = Responses(self.path(f"{split}.responses.jsonl"), manifest.ids, manifest.path)
+        self._refuse_other_llm(responses)
+        self.datasets[split] = ChatDataset(
+            manifest,
+            responses,
+            self.template,
+            text_prompts=self.cfg.prompt == "text",
+            pad=self._dictionary.pad(),
+            shuffle=is_training,
+            spec_augment=self.spec_augment(is_training),
+            max_audio_seconds=self.cfg.max_audio_seconds,
+            context=self._context,
+        )
+        logger.info("split %s: %d utterances", split, len(manifest))
+
+    def train_step(self, sample: Dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Train on recordings.
+
+        Raises:
+            ValueError: If ``--prompt`` asks for something else.
+        """
+        if self.cfg.prompt != "audio":
+            raise ValueError(
+                f"--prompt must be 'audio' in training, but is {self.cfg.prompt!r}; the encoder "
+                "learns from recordings."
+            )
+        return super().train_step(sample, *args, **kwargs)
+
+    def valid_step(self, sample: Dict[str, Any], model: Any, criterion: Any) -> Any:
+        """Score the responses behind the prompts that ``--prompt`` names."""
+        counts = self._recognise(sample)
+        loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
+        return loss, sample_size, {**logging_output, **counts}
+
+    def inference_step(
+        self,
+        generator: Any,
+        models: List[Any],
+        sample: Dict[str, Any],
+        prefix_tokens: Optional[torch.Tensor] = None,
+        constraints: Optional[torch.Tensor] = None,
+    ) -> Any:
+        """Search responses; the decoder's first input is the prompt's last token."""
+        self._recognise(sample)
+        first = self.template.prompt(Conversation.of_audio())[-1]
+        with torch.no_grad():
+            return generator.generate(
+                models,
+                sample,
+                prefix_tokens=prefix_tokens,
+                constraints=constraints,
+                bos_token=first,
+            )
+
+    def build_generator(self, models: List[Any], args: Any, **kwargs: Any) -> Any:
+        """Fairseq's own generator.
+
+        Raises:
+            ValueError: If an alignment is asked for: the LLM's attention is not handed out.
+        """
+        if getattr(args, "print_alignment", None):
+            raise ValueError(
+                "--print-alignment must not be given, because a prompt of audio embeddings has no "
+                "words to align with."
+            )
+        return super().build_generator(models, args, **kwargs)
+
+    def build_bpe(self, args: Any) -> LlmDictionary:
+        """What turns the pieces of fairseq-generate's H- lines into the text of its D- lines."""
+        return self._dictionary
+
+    def _recognise(self, sample: Dict[str, Any]) -> Dict[str, int]:
+        """With ``--prompt cascade``, put what is recognised in the place of the recordings."""
+        if self.cfg.prompt != "cascade":
+            return {}
+        if self._transcriber is None:
+            self._transcriber = Transcriber(str(self.cfg.asr_checkpoint))
+        net_input = sample["net_input"]
+        features, frame_lengths = net_input["features"], net_input["frame_lengths"]
+        with torch.no_grad():
+            transcripts = self._transcriber(features, frame_lengths)
+        prompts = [self.template.prompt(Conversation.of_text(text)) for text in transcripts]
+        text_input = collate_prompts(prompts, [[] for _ in prompts], self._dictionary.pad())
+        net_input.update({name: part.to(features.device) for name, part in text_input.items()})
+        errors = word_errors(sample["transcripts"], transcripts)
+        return {"prompt_word_errors": errors.errors, "prompt_words": errors.words}
+
+    def _refuse_other_llm(self, responses: Responses) -> None:
+        if self._llm is None:
+            return
+        difference = self._llm.fingerprint.difference_from(responses.header.llm)
+        if difference:
+            raise ValueError(
+                f"{responses.path}: responses must be those of the LLM in --llm, but differ: "
+                f"{difference}; generate them again with data_prep/generate_responses.py."
+            )

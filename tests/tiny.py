@@ -1,0 +1,142 @@
+"""Tiny versions of everything real: an LLM, tokenizers, recordings, data folders.
+
+Made by the tests, from a seed, in the real formats; nothing is downloaded.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+import soundfile
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from fairseq_audiochat.data.conversation import Conversation
+from fairseq_audiochat.data.fbank import num_frames
+from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.data.manifest import Utterance, write_manifest
+from fairseq_audiochat.data.responses import Response, ResponseHeader
+from fairseq_audiochat.modules.frozen_llm import load_llm
+
+WORDS = [
+    "what",
+    "is",
+    "the",
+    "capital",
+    "of",
+    "france",
+    "name",
+    "two",
+    "colours",
+    "say",
+    "it",
+    "again",
+    "please",
+    "tell",
+    "me",
+    "more",
+]
+LLAMA2_SETTINGS = {
+    "model_type": "bpe",
+    "byte_fallback": True,
+    "normalization_rule_name": "identity",
+    "remove_extra_whitespaces": False,
+    "split_digits": True,
+    "allow_whitespace_only_pieces": True,
+    "pad_id": -1,
+    "minloglevel": 2,
+}
+
+
+def make_llm_tokenizer(path: Path, vocabulary_size: int = 340) -> Path:
+    """A ``tokenizer.model`` with Llama-2's SentencePiece settings."""
+    corpus = [" ".join(WORDS), "[INST] <<SYS>> <</SYS>> [/INST]", "It is red. Yes, of course!"]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(corpus * 30),
+        model_prefix=str(path.with_suffix("")),
+        vocab_size=vocabulary_size,
+        **LLAMA2_SETTINGS,
+    )
+    return path
+
+
+def make_llm(folder: Path, seed: int = 0, **overrides: object) -> Path:
+    """A random Llama in Hugging Face format, its tokenizer beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = Llama2Chat(make_llm_tokenizer(folder / "tokenizer.model"))
+    settings = {
+        "vocab_size": tokenizer.vocabulary_size,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "initializer_range": 0.3,  # large: predictions that depend on what was read
+    }
+    torch.manual_seed(seed)
+    LlamaForCausalLM(LlamaConfig(**{**settings, **overrides})).save_pretrained(folder)
+    return folder
+
+
+def make_vocabulary(path: Path) -> Path:
+    """A CTC vocabulary of 30 pieces."""
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([" ".join(WORDS)] * 20),
+        model_prefix=str(path.with_suffix("")),
+        vocab_size=30,
+        hard_vocab_limit=False,
+        model_type="unigram",
+        bos_id=-1,
+        eos_id=-1,
+        minloglevel=2,
+    )
+    return path
+
+
+def make_recording(path: Path, text: str, rng: np.random.Generator) -> int:
+    """Words as tones of their own, half a second each, with some noise; gives the number of frames."""
+    seconds = np.arange(int(0.5 * 16_000)) / 16_000
+    tones = [np.sin(2 * np.pi * (300 + 170 * WORDS.index(word)) * seconds) for word in text.split()]
+    waveform = 0.3 * np.concatenate(tones) + 0.01 * rng.standard_normal(len(tones) * len(seconds))
+    soundfile.write(path, waveform, 16_000)
+    return num_frames(len(waveform))
+
+
+def make_manifest(folder: Path, split: str, utterances: int, seed: int = 0) -> list[Utterance]:
+    """Recordings of 2 to 4 random words, and their manifest."""
+    rng = np.random.default_rng([seed, len(split), utterances])
+    (folder / split).mkdir(parents=True, exist_ok=True)
+    rows = []
+    for index in range(utterances):
+        text = " ".join(rng.choice(WORDS, size=rng.integers(2, 5)))
+        audio = f"{split}/{index}.wav"
+        n_frames = make_recording(folder / audio, text, rng)
+        rows.append(Utterance(f"{split}-{index}", audio, n_frames, text, f"speaker{index % 2}"))
+    write_manifest(folder / f"{split}.tsv", rows)
+    return rows
+
+
+def make_responses(folder: Path, split: str, rows: list[Utterance], llm: Path) -> None:
+    """Random responses of 3 to 9 tokens; every third is cut by length."""
+    template = Llama2Chat(llm / "tokenizer.model")
+    rng = np.random.default_rng(len(rows))
+    header = ResponseHeader(load_llm(llm, torch.float32).fingerprint._asdict(), {"greedy": True})
+    lines = [header.to_json()]
+    for index, row in enumerate(rows):
+        ids = rng.integers(3, template.vocabulary_size, size=rng.integers(3, 10)).tolist()
+        ended = "length" if index % 3 == 2 else "eos"
+        prompt = template.prompt(Conversation.of_text(row.text))
+        lines.append(Response(row.id, prompt, ids, template.decode(ids), ended).to_json())
+    (folder / f"{split}.responses.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def make_data(folder: Path, llm: Path, **splits: int) -> Path:
+    """A whole data folder: manifests, recordings, vocabulary and responses."""
+    folder.mkdir(parents=True, exist_ok=True)
+    make_vocabulary(folder / "spm.model")
+    for split, utterances in splits.items():
+        make_responses(folder, split, make_manifest(folder, split, utterances), llm)
+    return folder
