@@ -4,11 +4,13 @@ Made by the tests, from a seed, in the real formats; nothing is downloaded.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sentencepiece
 import soundfile
 import torch
+from omegaconf import OmegaConf
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from fairseq_audiochat.data.conversation import Conversation
@@ -16,7 +18,9 @@ from fairseq_audiochat.data.fbank import num_frames
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Utterance, write_manifest
 from fairseq_audiochat.data.responses import Response, ResponseHeader
+from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmConfig, AudioPrefixLlmModel
 from fairseq_audiochat.modules.frozen_llm import load_llm
+from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
 
 WORDS = [
     "what",
@@ -140,3 +144,27 @@ def make_data(folder: Path, llm: Path, **splits: int) -> Path:
     for split, utterances in splits.items():
         make_responses(folder, split, make_manifest(folder, split, utterances), llm)
     return folder
+
+
+def make_chat(data: Path, llm: Path, **model: object) -> tuple[AudioChatTask, AudioPrefixLlmModel]:
+    """The task ``audio_chat`` and a small random model of it, in eval mode."""
+    task = AudioChatTask(AudioChatConfig(data=str(data), llm=str(llm), seed=1))
+    torch.manual_seed(0)
+    settings = {
+        "_name": "audio_prefix_llm",
+        "encoder_layers": 2,
+        "encoder_width": 32,
+        "encoder_ffn_width": 64,
+        "encoder_heads": 4,
+        "subsampling_channels": 8,
+        **model,
+    }
+    return task, task.build_model(OmegaConf.structured(AudioPrefixLlmConfig(**settings))).eval()
+
+
+def batch(task: AudioChatTask, split: str, indices: list[int]) -> dict[str, Any]:
+    """A batch of a split's utterances."""
+    if split not in task.datasets:
+        task.load_dataset(split)
+    dataset = task.dataset(split)
+    return dataset.collater([dataset[index] for index in indices])

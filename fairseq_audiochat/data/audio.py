@@ -15,6 +15,8 @@ import soundfile
 import torch
 import torchaudio
 
+from fairseq_audiochat.data.container import check_whole
+
 logger = logging.getLogger(__name__)
 
 SAMPLE_RATE = 16_000
@@ -40,14 +42,16 @@ def read_audio(source: str | Path | bytes, name: str = "") -> Waveform:
         FileNotFoundError: If the file is missing.
         ValueError: If it cannot be decoded to its end, is empty, or holds NaN or infinity.
     """
-    name = name or (source if isinstance(source, str) else "audio")
+    name = name or ("audio" if isinstance(source, bytes) else str(source))
     content = source if isinstance(source, bytes) else read_bytes(source)
+    check_whole(content, name)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             rate, promised = file.samplerate, file.frames
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"{name}: the audio must be decodable, but: {error}") from error
+        reason = error.error_string  # the whole message names a buffer in memory
+        raise ValueError(f"{name}: the audio must be decodable, but: {reason}") from error
     _check(samples, promised, rate, name)
     return _resample(_mix_down(samples), rate)
 
@@ -73,7 +77,6 @@ def _check(samples: Waveform, promised: int, rate: int, name: str) -> None:
         )
     if len(samples) == 0:
         raise ValueError(f"{name}: the audio must have samples, but is empty; leave it out.")
-    # MP3 and Opus do not know their exact length beforehand; flac and wav do.
     if len(samples) < promised:
         raise ValueError(
             f"{name}: the audio must have the {promised} samples that its header promises, but "

@@ -16,7 +16,6 @@ from transformers import PretrainedConfig
 
 # How and by whom the weights were stored, not what they are.
 _VOLATILE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
-_WORDS = 4  # int64 words of a SHA-256 digest
 
 
 class LlmFingerprint(NamedTuple):
@@ -27,15 +26,17 @@ class LlmFingerprint(NamedTuple):
     embedding: str
 
     def to_tensor(self) -> Tensor:
-        """As int64 ``(3, 4)``: a tensor that averaging and casting of checkpoints leave alone."""
-        content = b"".join(bytes.fromhex(digest) for digest in self)
-        return torch.frombuffer(bytearray(content), dtype=torch.int64).view(len(self), _WORDS)
+        """The digests' bytes as int64 ``(3, 32)``.
+
+        A tensor, because checkpoints hold tensors; small numbers in a wide type, because
+        averaging checkpoints adds them up, and casting a model leaves integers alone.
+        """
+        return torch.tensor([list(bytes.fromhex(digest)) for digest in self])
 
     @staticmethod
     def from_tensor(tensor: Tensor) -> "LlmFingerprint":
         """The inverse of `to_tensor`."""
-        rows = tensor.cpu().contiguous()
-        return LlmFingerprint(*(row.numpy().tobytes().hex() for row in rows))
+        return LlmFingerprint(*(bytes(row).hex() for row in tensor.tolist()))
 
     def difference_from(self, digests: Mapping[str, str]) -> str:
         """What differs from stored digests, for an error message; empty if nothing does."""

@@ -158,10 +158,12 @@ class AudioChatTask(SpeechTask):
         """Search responses; the decoder's first input is the prompt's last token."""
         self._recognise(sample)
         first = self.template.prompt(Conversation.of_audio())[-1]
+        # fairseq's diverse beam search takes the ids for rows of the batch.
+        rows = torch.arange(len(sample["id"]), device=sample["id"].device)
         with torch.no_grad():
             return generator.generate(
                 models,
-                sample,
+                {**sample, "id": rows},
                 prefix_tokens=prefix_tokens,
                 constraints=constraints,
                 bos_token=first,

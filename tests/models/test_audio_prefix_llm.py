@@ -1,0 +1,142 @@
+"""The model as a whole: text as audio, batches, what is trained, and what is saved."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from transformers import AutoModelForCausalLM
+
+from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
+from fairseq_audiochat.modules.losses import response_loss
+
+
+@pytest.fixture(scope="module")
+def chat(data_folder: Path, llm_path: Path):
+    return tiny.make_chat(data_folder, llm_path)
+
+
+def test_text_as_audio_equals_text(chat, llm_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The embeddings of the transcript's tokens, fed as audio, give the text prompt's logits."""
+    task, model = chat
+    sample = tiny.batch(task, "dev", [0, 1, 2, 3])
+    dataset = task.dataset("dev")
+    prompts = [dataset.responses[index].prompt for index in range(4)]
+    prefix, suffix = (len(part) for part in split_at_placeholder(dataset._audio_prompt))
+    texts = [torch.tensor(prompt[prefix : len(prompt) - suffix]) for prompt in prompts]
+    audio = torch.nn.utils.rnn.pad_sequence(
+        [model.decoder.llm.embed(text) for text in texts], batch_first=True
+    )
+    lengths = torch.tensor([len(text) for text in texts])
+    monkeypatch.setattr(model.encoder, "embed_audio", lambda *_: (audio, lengths))
+    logits, _ = model(**sample["net_input"])
+    stock = AutoModelForCausalLM.from_pretrained(llm_path, attn_implementation="eager").eval()
+    for row, prompt in enumerate(prompts):
+        target = dataset.responses[row].target(task.template.eos_id)
+        whole = stock(torch.tensor([prompt + target])).logits[0]
+        expected = whole[len(prompt) - 1 : -1]  # the positions that predict the response
+        torch.testing.assert_close(logits[row, : len(target)], expected, atol=1e-4, rtol=1e-5)
+
+
+def split_at_placeholder(prompt: list[int]) -> tuple[list[int], list[int]]:
+    position = prompt.index(AUDIO_PLACEHOLDER)
+    return prompt[:position], prompt[position + 1 :]
+
+
+@pytest.mark.parametrize("stack_frames", [1, 3])
+def test_padded_batch_equals_members_alone(data_folder: Path, llm_path: Path, stack_frames: int):
+    task, model = tiny.make_chat(data_folder, llm_path, stack_frames=stack_frames)
+    indices = list(range(7))
+    together, alone = 0.0, 0.0
+    net_input = tiny.batch(task, "dev", indices)["net_input"]
+    logits, _ = model(**net_input)
+    prompts = encode(model, net_input)
+    for row in indices:
+        single = tiny.batch(task, "dev", [row])
+        length = single["ntokens"]
+        single_logits, _ = model(**single["net_input"])
+        # fp32; other batch shapes choose other summation orders
+        torch.testing.assert_close(logits[row, :length], single_logits[0], atol=2e-5, rtol=1e-5)
+        prompt = encode(model, single["net_input"])
+        assert prompts["prompt_lengths"][0][row] == prompt["prompt_lengths"][0]
+        positions = int(prompt["prompt_lengths"][0])
+        torch.testing.assert_close(
+            prompts["prompt_embeddings"][0][row, :positions],
+            prompt["prompt_embeddings"][0][0],
+            atol=1e-5,
+            rtol=0,
+        )
+        together += nats(task, logits[row : row + 1, :length], single["target"])
+        alone += nats(task, single_logits, single["target"])
+    assert math.isclose(together, alone, rel_tol=1e-6)
+
+
+def encode(model, net_input):
+    return model.encoder.forward_torchscript(net_input)
+
+
+def nats(task, logits: torch.Tensor, target: torch.Tensor) -> float:
+    return response_loss(logits[0], target[0])[0].item()
+
+
+def test_hidden_states_are_those_of_the_responses_in_order(chat):
+    task, model = chat
+    sample = tiny.batch(task, "dev", [2, 0, 5])
+    hidden = model(**sample["net_input"], features_only=True)
+    real = sample["target"] != task.target_dictionary.pad()
+    assert hidden.shape == (sample["ntokens"], model.decoder.llm.width)
+    logits, _ = model(**sample["net_input"])
+    torch.testing.assert_close(model.decoder.output_layer(hidden), logits[real])
+    assert (logits[~real] == 0).all()
+
+
+def test_only_encoder_and_projection_are_trained_and_saved(chat):
+    task, model = chat
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert {name.split(".")[1] for name in trained} == {"audio_encoder", "adapter"}
+    assert set(model.state_dict()) == trained | {"llm_fingerprint"}
+    hidden = model(**tiny.batch(task, "dev", [0, 1])["net_input"], features_only=True)
+    hidden.square().sum().backward()
+    assert all(p.grad is None for p in model.decoder.llm.parameters())
+    assert all(p.grad is not None for name, p in model.named_parameters() if name in trained)
+
+
+def test_another_llm_is_refused(chat, data_folder: Path, tmp_path: Path):
+    state = chat[1].state_dict()
+    _, other = tiny.make_chat(data_folder, tiny.make_llm(tmp_path / "llm", seed=1))
+    with pytest.raises(ValueError, match="must be the one that the checkpoint was trained with"):
+        other.load_state_dict(state)
+
+
+def test_another_tokenizer_is_refused(chat, data_folder: Path, llm_path: Path, tmp_path: Path):
+    shutil.copytree(llm_path, tmp_path / "llm")
+    tiny.make_llm_tokenizer(tmp_path / "llm/tokenizer.model", vocabulary_size=339)
+    _, other = tiny.make_chat(data_folder, tmp_path / "llm")
+    with pytest.raises(ValueError, match=r"differs: tokenizer \w{12} instead of \w{12};"):
+        other.load_state_dict(chat[1].state_dict())
+
+
+def test_a_tokenizer_with_more_pieces_than_embeddings_is_refused(
+    data_folder: Path, llm_path: Path, tmp_path: Path
+):
+    shutil.copytree(llm_path, tmp_path / "llm")
+    config = json.loads((tmp_path / "llm/config.json").read_text())
+    (tmp_path / "llm/config.json").write_text(json.dumps({**config, "vocab_size": 300}))
+    with pytest.raises(ValueError, match="has 340 pieces and the LLM 300 embeddings"):
+        tiny.make_chat(data_folder, tmp_path / "llm")
+
+
+def test_the_llm_may_compute_in_bfloat16(data_folder: Path, llm_path: Path):
+    task, model = tiny.make_chat(data_folder, llm_path)
+    exact, _ = model(**tiny.batch(task, "dev", [0, 1])["net_input"])
+    task.cfg.llm_dtype, task._llm = "bfloat16", None
+    torch.manual_seed(0)
+    low = type(model)(model.encoder, type(model.decoder)(task.target_dictionary, task.load_llm()))
+    low.encoder.embed_tokens = task.load_llm().embed
+    logits, _ = low(**tiny.batch(task, "dev", [0, 1])["net_input"])
+    assert logits.dtype == torch.bfloat16
+    # 8 bits of mantissa: the same predictions up to about a percent of their spread
+    assert (logits.float() - exact).std() < 0.05 * exact.std()
