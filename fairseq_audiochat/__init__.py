@@ -4,16 +4,7 @@ Importing the package registers its tasks, models and criterions, whether fairse
 (``--user-dir``) or a program (``import fairseq_audiochat``).
 """
 
-import argparse
+from fairseq_audiochat import criterions, models, safe_loading, tasks
 
-import omegaconf
-import torch
-
-from fairseq_audiochat import criterions, models, tasks
-
-# What fairseq pickles into its own checkpoints. torch.load stays safe: these are plain
-# containers, and nothing else is allowed.
-torch.serialization.add_safe_globals([argparse.Namespace, omegaconf.DictConfig])
-
-__all__ = ["criterions", "models", "tasks"]
+__all__ = ["criterions", "models", "safe_loading", "tasks"]
 __version__ = "0.1.0"

@@ -28,7 +28,6 @@ class AsrDataset(SpeechDataset):
     Args:
         manifest: The split's utterances.
         vocabulary: The CTC vocabulary.
-        shuffle: See `SpeechDataset`.
         spec_augment: See `SpeechDataset`.
         max_audio_seconds: Longer utterances are excluded, and counted.
     """
@@ -37,11 +36,10 @@ class AsrDataset(SpeechDataset):
         self,
         manifest: Manifest,
         vocabulary: Vocabulary,
-        shuffle: bool,
         spec_augment: SpecAugment | None = None,
         max_audio_seconds: float | None = None,
     ) -> None:
-        super().__init__(manifest, shuffle, spec_augment)
+        super().__init__(manifest, spec_augment)
         self.vocabulary = vocabulary
         self.max_audio_seconds = max_audio_seconds
 

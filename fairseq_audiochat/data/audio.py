@@ -25,6 +25,7 @@ SAMPLE_RATE = 16_000
 Waveform = npt.NDArray[np.float32]
 
 _MIN_RATE, _MAX_RATE = 4_000, 384_000  # below telephone, above studio: a broken header
+_MAX_HOURS = 24
 _ZIP_SLICE = re.compile(r"^(?P<archive>.+\.zip):(?P<offset>\d+):(?P<length>\d+)$")
 
 
@@ -48,11 +49,12 @@ def read_audio(source: str | Path | bytes, name: str = "") -> Waveform:
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             rate, promised = file.samplerate, file.frames
+            _check_header(promised, rate, name)
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         reason = error.error_string  # the whole message names a buffer in memory
         raise ValueError(f"{name}: the audio must be decodable, but: {reason}") from error
-    _check(samples, promised, rate, name)
+    _check_samples(samples, promised, name)
     return _resample(_mix_down(samples), rate)
 
 
@@ -69,12 +71,20 @@ def read_bytes(source: str | Path) -> bytes:
         return file.read(int(match["length"]))
 
 
-def _check(samples: Waveform, promised: int, rate: int, name: str) -> None:
+def _check_header(promised: int, rate: int, name: str) -> None:
     if not _MIN_RATE <= rate <= _MAX_RATE:
         raise ValueError(
             f"{name}: the sample rate must be between {_MIN_RATE} and {_MAX_RATE} Hz, but is "
             f"{rate}; the header is broken."
         )
+    if promised > _MAX_HOURS * 3600 * rate:  # before memory for all of them is asked for
+        raise ValueError(
+            f"{name}: a recording must have at most {_MAX_HOURS} hours, but its header promises "
+            f"{promised / 3600 / rate:.0f}; the header is broken."
+        )
+
+
+def _check_samples(samples: Waveform, promised: int, name: str) -> None:
     if len(samples) == 0:
         raise ValueError(f"{name}: the audio must have samples, but is empty; leave it out.")
     if len(samples) < promised:

@@ -52,7 +52,6 @@ class ChatDataset(SpeechDataset):
         template: The LLM's chat template.
         text_prompts: Whether prompts are the transcripts, not the recordings.
         pad: Padding id of token tensors; no id of the LLM.
-        shuffle: See `SpeechDataset`.
         spec_augment: See `SpeechDataset`.
         max_audio_seconds: Longer utterances are excluded, and counted.
         context: What fits into the LLM; utterances over it are excluded, and counted.
@@ -65,12 +64,11 @@ class ChatDataset(SpeechDataset):
         template: Llama2Chat,
         text_prompts: bool,
         pad: int,
-        shuffle: bool,
         spec_augment: SpecAugment | None = None,
         max_audio_seconds: float | None = None,
         context: ContextLimit | None = None,
     ) -> None:
-        super().__init__(manifest, shuffle, spec_augment)
+        super().__init__(manifest, spec_augment)
         self.responses = responses
         self.template = template
         self.text_prompts = text_prompts

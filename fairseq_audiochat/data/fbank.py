@@ -58,4 +58,5 @@ def fbank(waveform: Waveform | torch.Tensor, name: str = "audio") -> Features:
         frame_shift=FRAME_SHIFT_MS,
         sample_frequency=SAMPLE_RATE,
     )
-    return np.asarray(_normalise(features.numpy()), dtype=np.float32)
+    # float64: the variance is a small difference of large sums
+    return np.asarray(_normalise(features.double().numpy()), dtype=np.float32)

@@ -29,6 +29,9 @@ class SpecAugment:
         time_mask_frames: Width of each in 10 ms frames, exclusive upper limit.
         time_mask_share: A time mask is never wider than this share of the utterance.
         seed: Seed of the masks.
+
+    Raises:
+        ValueError: If a width or the share is out of its range.
     """
 
     freq_masks: int
@@ -37,6 +40,22 @@ class SpecAugment:
     time_mask_frames: int
     time_mask_share: float
     seed: int
+
+    def __post_init__(self) -> None:
+        if self.freq_masks and not 1 <= self.freq_mask_bins <= NUM_MEL_BINS:
+            raise ValueError(  # above, fairseq's transform would mask nothing at all
+                f"--freq-mask-bins must be from 1 to {NUM_MEL_BINS}, but is {self.freq_mask_bins}; "
+                "--freq-masks 0 switches frequency masks off."
+            )
+        if self.time_masks and self.time_mask_frames < 1:
+            raise ValueError(
+                f"--time-mask-frames must be at least 1, but is {self.time_mask_frames}; "
+                "--time-masks 0 switches time masks off."
+            )
+        if not 0 <= self.time_mask_share <= 1:
+            raise ValueError(
+                f"--time-mask-share must be from 0 to 1, but is {self.time_mask_share:g}."
+            )
 
     def __call__(self, features: Features, epoch: int, index: int) -> Features:
         """Mask features of shape ``(T, 80)``; zero is the mean of normalised features."""
@@ -68,11 +87,17 @@ def read_features(utterance: Utterance) -> Features:
         raise FileNotFoundError(f"{error} (utterance {utterance.id!r})") from error
     if not content.startswith(_NUMPY_MAGIC):
         return fbank(read_audio(content, name), name)
-    features = np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32)
+    try:
+        features = np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32)
+    except ValueError as error:  # truncated, or objects
+        raise ValueError(f"{name}: features must be a whole array, but: {error}.") from error
     if features.ndim != 2 or features.shape[1] != NUM_MEL_BINS or len(features) == 0:
         raise ValueError(
             f"{name}: features must have shape (frames, {NUM_MEL_BINS}), but have {features.shape}."
         )
+    if not np.isfinite(features).all():
+        bad = int((~np.isfinite(features)).sum())
+        raise ValueError(f"{name}: features must be finite, but {bad} are NaN or infinite.")
     return features
 
 

@@ -33,12 +33,14 @@ class Llama2Chat:
         model_path: The ``tokenizer.model`` beside the LLM's weights.
 
     Raises:
-        ValueError: If the tokenizer has no BOS or EOS, or does not keep newlines.
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is no SentencePiece model, the tokenizer has no BOS or EOS, or does not
+            keep newlines.
     """
 
     def __init__(self, model_path: str | Path) -> None:
         self.model_path = Path(model_path)
-        self._sentencepiece = sentencepiece.SentencePieceProcessor(model_file=str(model_path))
+        self._sentencepiece = _load(self.model_path)
         self.vocabulary_size: int = self._sentencepiece.vocab_size()
         self.unk_id: int = self._sentencepiece.unk_id()
         self.bos_id = self._special_id("BOS", self._sentencepiece.bos_id())
@@ -112,6 +114,20 @@ class Llama2Chat:
                 "a chat LLM cannot be used without it."
             )
         return token_id
+
+
+def _load(path: Path) -> sentencepiece.SentencePieceProcessor:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: the LLM's tokenizer must exist, but does not; a SentencePiece model belongs "
+            "beside the LLM's weights."
+        )
+    try:
+        return sentencepiece.SentencePieceProcessor(model_file=str(path))
+    except (RuntimeError, OSError) as error:
+        raise ValueError(
+            f"{path}: the tokenizer must be a SentencePiece model, but: {error}"
+        ) from error
 
 
 def _strip(parts: Sequence[Part], leading: bool) -> list[Part]:

@@ -43,7 +43,7 @@ class LlmDictionary(Dictionary):
         self._template = template
 
     def decode(self, pieces: str) -> str:
-        """The text of pieces as `string` joins them, on one line (``\\n`` for a line break)."""
+        r"""The text of pieces as `string` joins them, on one line (``\n`` for a line break)."""
         ids = [self.index(piece) for piece in pieces.split(" ") if piece]
         return self.decode_ids([token for token in ids if token < self._template.vocabulary_size])
 

@@ -8,7 +8,7 @@ This file never opens audio.
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,6 +69,11 @@ class Manifest:
         """The utterance ids, in the manifest's order."""
         return self._table["id"]
 
+    @property
+    def texts(self) -> pa.ChunkedArray:
+        """The transcripts, in the manifest's order."""
+        return self._table["tgt_text"]
+
     def _resolve(self, audio: str) -> str:
         return audio if os.path.isabs(audio) else str(self.path.parent / audio)
 
@@ -118,17 +123,34 @@ def _parse(path: Path) -> RecordBatches:
 
 
 def _read_rows(path: Path) -> RecordBatches:
-    names = _header(path)
+    refused: list[str] = []
 
-    def refuse(row: pyarrow.csv.InvalidRow) -> str:
-        line = "" if row.number is None else f":{row.number}"
-        raise ValueError(
-            f"{path}{line}: a row must have {row.expected_columns} tab-separated columns, but has "
-            f"{row.actual_columns}: {row.text[:80]!r}; a transcript may hold no tab or newline."
+    def refuse(row: pyarrow.csv.InvalidRow) -> str:  # pyarrow swallows what is raised here
+        refused.append(
+            f"{path}:{row.number}: a row must have {row.expected_columns} tab-separated columns, "
+            f"but has {row.actual_columns}: {row.text[:80]!r}; a transcript may hold no tab or "
+            "newline."
         )
+        return "error"
 
-    reader = pyarrow.csv.open_csv(
+    try:
+        for batch in _open_csv(path, _header(path), refuse):
+            if batch.num_rows:
+                yield batch
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        if not refused and "Empty CSV" in str(error):
+            return  # a header without a line break
+        rule = f"{path}: the manifest must be UTF-8 text, but: {error}."
+        raise ValueError(refused[0] if refused else rule) from error
+
+
+def _open_csv(
+    path: Path, names: list[str], refuse: Callable[[pyarrow.csv.InvalidRow], str]
+) -> pyarrow.csv.CSVStreamingReader:
+    columns = [*REQUIRED_COLUMNS, *(["speaker"] if "speaker" in names else [])]
+    return pyarrow.csv.open_csv(
         path,
+        # Without threads, rows that are refused know their number.
         read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=16 << 20),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter="\t",
@@ -138,21 +160,15 @@ def _read_rows(path: Path) -> RecordBatches:
             invalid_row_handler=refuse,
         ),
         convert_options=pyarrow.csv.ConvertOptions(
-            include_columns=[*REQUIRED_COLUMNS, *(["speaker"] if "speaker" in names else [])],
+            include_columns=columns,
             column_types={name: pa.string() for name in names},
             strings_can_be_null=False,
         ),
     )
-    try:
-        for batch in reader:
-            if batch.num_rows:
-                yield batch
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: the manifest must be UTF-8 text, but: {error}") from error
 
 
 def _header(path: Path) -> list[str]:
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
         names = file.readline().rstrip("\r\n").split("\t")
     missing = [name for name in REQUIRED_COLUMNS if name not in names]
     if missing:

@@ -74,7 +74,7 @@ def read_header(path: str | Path) -> ResponseHeader:
     Raises:
         ValueError: If its first line is no header of this format.
     """
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:
         line = file.readline()
     try:
         fields = json.loads(line)
@@ -154,7 +154,8 @@ def _parse(path: Path) -> RecordBatches:
     read_header(path)
     seen: dict[str, int] = {}
     rows: list[Response] = []
-    with open(path, encoding="utf-8") as file:
+    # "replace": a line that was cut off inside a character is refused with its number.
+    with open(path, encoding="utf-8", errors="replace") as file:
         next(file)
         for line_number, line in enumerate(file, start=2):
             record = parse_record(line, f"{path}:{line_number}")
@@ -182,6 +183,7 @@ def parse_record(line: str, place: str) -> Response:
     try:
         record = Response(**json.loads(line))
         valid = record.ended in ENDINGS and _are_ids(record.prompt) and _are_ids(record.response)
+        valid &= isinstance(record.id, str) and record.id != "" and isinstance(record.text, str)
     except (ValueError, TypeError):
         valid = False
     if not valid or not record.prompt or (record.ended == "length" and not record.response):
@@ -193,7 +195,9 @@ def parse_record(line: str, place: str) -> Response:
 
 
 def _are_ids(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(token, int) and token >= 0 for token in value)
+    if not isinstance(value, list):
+        return False
+    return all(isinstance(token, int) and 0 <= token < 1 << 31 for token in value)
 
 
 def _batch(rows: list[Response]) -> pa.RecordBatch:

@@ -27,15 +27,11 @@ class SpeechDataset(FairseqDataset):
 
     Args:
         manifest: The split's utterances.
-        shuffle: Whether utterances of equal length are put in a new order every epoch.
         spec_augment: Masks for training; None leaves the features as they are.
     """
 
-    def __init__(
-        self, manifest: Manifest, shuffle: bool, spec_augment: SpecAugment | None = None
-    ) -> None:
+    def __init__(self, manifest: Manifest, spec_augment: SpecAugment | None = None) -> None:
         self.manifest = manifest
-        self.shuffle = shuffle
         self.spec_augment = spec_augment
         # Shared with the data loading workers, which live longer than an epoch.
         self._epoch = torch.ones(1, dtype=torch.int64).share_memory_()
@@ -65,8 +61,11 @@ class SpeechDataset(FairseqDataset):
         return self.num_tokens(index)
 
     def ordered_indices(self) -> Indices:
-        """Longest first; with ``shuffle``, in a new order among equals."""
-        ties = np.random.permutation(len(self)) if self.shuffle else np.arange(len(self))
+        """Longest first, equals in random order (neighbours in a manifest share a speaker).
+
+        The same order in every process and epoch: a resumed run batches as the one before.
+        """
+        ties = np.random.default_rng(0).permutation(len(self))
         order: Indices = np.lexsort((ties, -self.sizes))
         return order
 

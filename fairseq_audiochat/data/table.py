@@ -37,10 +37,9 @@ def open_table(source: Path, version: str, parse: Callable[[Path], RecordBatches
         raise FileNotFoundError(f"{source}: the file must exist, but does not; check the path.")
     stamp = _stamp(source, version)
     for path in (_beside(source), _in_cache(source)):
-        if path.is_file():
-            table = _map(path)
-            if _metadata(table) == stamp:
-                return table
+        table = _map_if_whole(path)
+        if table is not None and _metadata(table) == stamp:
+            return table
     return _map(_build(source, stamp, parse))
 
 
@@ -55,6 +54,7 @@ def _build(source: Path, stamp: dict[str, str], parse: Callable[[Path], RecordBa
     os.close(handle)
     try:
         _write(Path(temporary), stamp, parse(source))
+        os.chmod(temporary, 0o644)  # temporary files are private; a data folder is shared
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -74,6 +74,14 @@ def _map(path: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
+def _map_if_whole(path: Path) -> pa.Table | None:
+    """None if there is no table, or one that a crash of the machine cut off."""
+    try:
+        return _map(path) if path.is_file() else None
+    except pa.ArrowInvalid:
+        return None
+
+
 def _metadata(table: pa.Table) -> dict[str, str]:
     metadata = table.schema.metadata or {}
     return {key.decode(): value.decode() for key, value in metadata.items()}
@@ -90,6 +98,6 @@ def _beside(source: Path) -> Path:
 
 def _in_cache(source: Path) -> Path:
     """Where the table of a file in a read-only folder is kept."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
     return cache / "fairseq_audiochat" / f"{source.name}.{digest}.arrow"

@@ -14,18 +14,21 @@ class Vocabulary:
 
     Args:
         model: The serialised SentencePiece model.
+        name: What to call it in errors.
 
     Raises:
         ValueError: If ``model`` is not one.
     """
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, name: str = "checkpoint") -> None:
         self.model = model
+        if not model:  # SentencePiece accepts it, and then knows no piece
+            raise ValueError(f"{name}: the vocabulary must be a SentencePiece model, but is empty.")
         try:
             self._sentencepiece = sentencepiece.SentencePieceProcessor(model_proto=model)
         except (RuntimeError, OSError) as error:
             raise ValueError(
-                f"The vocabulary must be a SentencePiece model, but: {error}"
+                f"{name}: the vocabulary must be a SentencePiece model, but: {error}"
             ) from error
         self.blank: int = self._sentencepiece.vocab_size()
 
@@ -35,6 +38,7 @@ class Vocabulary:
 
         Raises:
             FileNotFoundError: If it does not exist.
+            ValueError: If it is no SentencePiece model.
         """
         path = Path(path)
         if not path.is_file():
@@ -42,7 +46,7 @@ class Vocabulary:
                 f"{path}: the SentencePiece vocabulary must exist, but does not; make it with "
                 "data_prep/train_vocabulary.py."
             )
-        return Vocabulary(path.read_bytes())
+        return Vocabulary(path.read_bytes(), str(path))
 
     def __len__(self) -> int:
         """Number of classes: pieces and the blank."""

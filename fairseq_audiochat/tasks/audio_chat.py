@@ -121,7 +121,6 @@ class AudioChatTask(SpeechTask):
             self.template,
             text_prompts=self.cfg.prompt == "text",
             pad=self._dictionary.pad(),
-            shuffle=is_training,
             spec_augment=self.spec_augment(is_training),
             max_audio_seconds=self.cfg.max_audio_seconds,
             context=self._context,

@@ -65,12 +65,11 @@ class AudioCtcTask(SpeechTask):
         self._vocabulary = stored
 
     def load_dataset(self, split: str, **kwargs: Any) -> None:
-        """Open a split; only the one that is trained on is shuffled and augmented."""
+        """Open a split; only the one that is trained on is augmented."""
         is_training = is_training_call(kwargs)
         self.datasets[split] = AsrDataset(
             self.manifest(split),
             self.vocabulary,
-            shuffle=is_training,
             spec_augment=self.spec_augment(is_training),
             max_audio_seconds=self.cfg.max_audio_seconds,
         )

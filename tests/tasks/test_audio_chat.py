@@ -1,0 +1,123 @@
+"""Perplexity does not depend on how the data is batched; wrong set-ups are refused."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from fairseq.logging import metrics
+
+from fairseq_audiochat.criterions.response_distillation import ResponseDistillationCriterion
+from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
+
+
+def validate(task, model, **batching: object) -> dict[str, float]:
+    """What fairseq-validate does with its batches."""
+    criterion = ResponseDistillationCriterion(task).eval()
+    batches = task.get_batch_iterator(
+        task.dataset("dev"), max_positions=task.max_positions(), **batching
+    )
+    outputs = [
+        task.valid_step(sample, model, criterion)[2]
+        for sample in batches.next_epoch_itr(shuffle=False)
+    ]
+    with metrics.aggregate(new_root=True) as aggregate:
+        task.reduce_metrics(outputs, criterion)
+    return {key: float(meter.avg) for key, meter in aggregate.items() if hasattr(meter, "avg")}
+
+
+@pytest.mark.parametrize("prompt", ["audio", "text"])
+def test_perplexity_is_that_of_all_tokens_for_any_batching(data_folder, llm_path, prompt: str):
+    task, model = tiny.make_chat(data_folder, llm_path)
+    task.cfg.prompt = prompt
+    task.load_dataset("dev")
+    # The definition: exp(total nats / total tokens), each utterance alone.
+    nats, tokens = 0.0, 0
+    for index in range(7):
+        sample = tiny.batch(task, "dev", [index])
+        logits, _ = model(**sample["net_input"])
+        log_probs = torch.log_softmax(logits[0].double(), dim=-1)
+        nats -= log_probs.gather(1, sample["target"][0].unsqueeze(1)).sum().item()
+        tokens += sample["target"].numel()
+    for batching in (
+        {"max_sentences": 1},
+        {"max_sentences": 3},
+        {"max_sentences": 7},
+        {"max_tokens": 700, "required_batch_size_multiple": 8},
+        {"max_sentences": 2, "num_workers": 1},
+    ):
+        result = validate(task, model, **batching)
+        assert math.isclose(result["loss"], nats / tokens, rel_tol=1e-4), batching
+
+
+def test_two_shards_add_up_to_the_whole(data_folder, llm_path):
+    task, model = tiny.make_chat(data_folder, llm_path)
+    task.load_dataset("dev")
+    criterion = ResponseDistillationCriterion(task).eval()
+    outputs = []
+    for shard in range(2):
+        batches = task.get_batch_iterator(
+            task.dataset("dev"),
+            max_sentences=2,
+            num_shards=2,
+            shard_id=shard,
+            disable_iterator_cache=True,
+        )
+        for sample in batches.next_epoch_itr(shuffle=False):
+            if sample:  # fairseq fills the shorter shard up with empty batches
+                outputs.append(task.valid_step(sample, model, criterion)[2])
+    assert sum(output["nsentences"] for output in outputs) == 7
+    whole = tiny.batch(task, "dev", list(range(7)))
+    _, tokens, counts = task.valid_step(whole, model, criterion)
+    total = sum(float(output["loss"]) for output in outputs)
+    assert math.isclose(total, float(counts["loss"]), rel_tol=1e-5)
+    assert sum(output["ntokens"] for output in outputs) == tokens
+
+
+def test_a_response_cut_by_length_is_not_trained_with_eos(data_folder, llm_path):
+    task, _ = tiny.make_chat(data_folder, llm_path)
+    sample = tiny.batch(task, "dev", list(range(7)))
+    for index, target in enumerate(sample["target"]):
+        response = task.dataset("dev").responses[index]
+        expected = response.response + ([2] if response.ended == "eos" else [])
+        assert target[target != task.target_dictionary.pad()].tolist() == expected
+    assert {task.dataset("dev").responses[i].ended for i in range(7)} == {"eos", "length"}
+
+
+def test_training_on_text_prompts_is_refused(data_folder, llm_path):
+    task, _ = tiny.make_chat(data_folder, llm_path)
+    task.cfg.prompt = "text"
+    with pytest.raises(ValueError, match="--prompt must be 'audio' in training, but is 'text'"):
+        task.train_step({}, None, None, None, 0)
+
+
+def test_a_cascade_needs_its_checkpoint(data_folder, llm_path):
+    config = AudioChatConfig(data=str(data_folder), llm=str(llm_path), prompt="cascade")
+    with pytest.raises(ValueError, match="--asr-checkpoint must be given with --prompt cascade"):
+        AudioChatTask(config)
+
+
+def test_responses_of_another_llm_are_refused(data_folder, llm_path, tmp_path: Path):
+    shutil.copytree(data_folder, tmp_path / "data")
+    path = tmp_path / "data/dev.responses.jsonl"
+    lines = path.read_text().splitlines()
+    header = json.loads(lines[0])
+    header["llm"]["embedding"] = "0" * 64
+    path.write_text("\n".join([json.dumps(header), *lines[1:]]) + "\n")
+    task, _ = tiny.make_chat(tmp_path / "data", llm_path)
+    with pytest.raises(ValueError, match=r"must be those of the LLM in --llm, but differ: embedd"):
+        task.load_dataset("dev")
+
+
+def test_a_response_beyond_the_context_is_counted(data_folder, tmp_path: Path):
+    llm = tiny.make_llm(tmp_path / "llm", max_position_embeddings=40)
+    tiny.make_data(tmp_path / "data", llm, dev=7)
+    task, _ = tiny.make_chat(tmp_path / "data", llm)
+    task.load_dataset("dev")
+    with pytest.raises(ValueError, match=r"\d of 7 utterances need more than the 40 positions"):
+        task.get_batch_iterator(
+            task.dataset("dev"), max_sentences=2, max_positions=task.max_positions()
+        )

@@ -1,0 +1,92 @@
+"""Killed and resumed training ends where uninterrupted training does, bit for bit."""
+
+import re
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import CHAT, OPTIMIZATION, TINY_ENCODER, USER_DIR, finish, logged, start
+
+LAST_UPDATE = 24
+
+
+def training(data: Path, llm: Path, save_dir: Path) -> list[object]:
+    """Arguments of a run with everything random in it: shuffling, masks, dropout."""
+    return [
+        *(data, "--user-dir", USER_DIR, *CHAT, *TINY_ENCODER, *OPTIMIZATION, "--llm", llm),
+        *("--valid-subset", "dev", "--max-update", LAST_UPDATE, "--save-interval-updates", 1),
+        *("--save-dir", save_dir, "--stack-frames", 2, "--no-epoch-checkpoints"),
+    ]
+
+
+def launch(arguments: list[object], processes: int) -> list:
+    """Start one or more ranks; fairseq's own launcher does not start ranks without GPUs."""
+    if processes == 1:
+        return [start("fairseq-train", *arguments)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    distributed = [
+        *("--distributed-world-size", processes, "--distributed-init-method", address),
+        *("--distributed-no-spawn", "--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"),
+    ]
+    return [
+        start("fairseq-train", *arguments, *distributed, "--distributed-rank", rank)
+        for rank in range(processes)
+    ]
+
+
+def kill_after_update(running: list, save_dir: Path, update: int) -> None:
+    deadline = time.monotonic() + 120
+    # fairseq names no checkpoint after the update at the end of an epoch
+    while not any(int(path.stem.split("_")[2]) >= update for path in save_dir.glob("*_*_*.pt")):
+        assert all(process.poll() is None for process in running), "finished before the kill"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def updates_at_start(output: str) -> int:
+    return int(re.search(r"Loaded checkpoint .*@ (\d+) updates", output)[1])
+
+
+def parameters(save_dir: Path) -> dict[str, torch.Tensor]:
+    return torch.load(save_dir / "checkpoint_last.pt", weights_only=True)["model"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_resumed_equals_uninterrupted(
+    data_folder: Path, llm_path: Path, tmp_path: Path, processes: int
+):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    outputs = [finish(p) for p in launch(training(data_folder, llm_path, whole), processes)]
+    killed = launch(training(data_folder, llm_path, parts), processes)
+    kill_after_update(killed, parts, update=5)
+    resumed = [finish(p) for p in launch(training(data_folder, llm_path, parts), processes)]
+    assert "Loaded checkpoint" in resumed[0]
+    assert LAST_UPDATE > updates_at_start(resumed[0]) > 4
+    expected, actual = parameters(whole), parameters(parts)
+    assert expected.keys() == actual.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, actual[name]), name
+    assert logged(outputs[0], "loss") == logged(resumed[0], "loss")
+
+
+def test_two_processes_equal_one_with_twice_the_batches(
+    data_folder: Path, llm_path: Path, tmp_path: Path
+):
+    common = ["--encoder-dropout", 0, "--max-epoch", 2]
+    two = training(data_folder, llm_path, tmp_path / "two") + common
+    one = [*training(data_folder, llm_path, tmp_path / "one"), *common, "--update-freq", 2]
+    outputs = [finish(process) for process in launch(two, 2)]
+    output = finish(launch(one, 1)[0])
+    expected = parameters(tmp_path / "one")
+    for name, tensor in parameters(tmp_path / "two").items():
+        # fp32 sums in another order, through Adam's division by small second moments
+        torch.testing.assert_close(tensor, expected[name], atol=2e-5, rtol=1e-4)
+    # 7 utterances in batches that two processes cannot share evenly: none counts twice.
+    assert abs(logged(outputs[0], "loss") - logged(output, "loss")) < 2e-4
