@@ -9,6 +9,7 @@ from pathlib import Path
 import fairseq_audiochat
 
 USER_DIR = Path(fairseq_audiochat.__file__).parent
+REPOSITORY = USER_DIR.parent
 TINY_ENCODER = (
     "--encoder-layers 2 --encoder-width 32 --encoder-ffn-width 64 --encoder-heads 4 "
     "--subsampling-channels 8"
@@ -22,8 +23,8 @@ CHAT = "--task audio_chat --arch audio_prefix_llm --criterion response_distillat
 
 
 def start(command: str, *arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
-    """Start a command of this environment, with one thread."""
-    program = Path(sys.executable).with_name(command)
+    """Start a command of this environment, or a script by its path, with one thread."""
+    program = Path(sys.executable).with_name(command) if "/" not in command else Path(command)
     return subprocess.Popen(
         [sys.executable, str(program), *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -51,3 +52,8 @@ def logged(output: str, name: str, split: str = "dev") -> float:
     values = re.findall(rf"\| {split} \|.*\| {name} ([0-9.]+|nan|inf)", output)
     assert values, output[-4000:]
     return float(values[-1])
+
+
+def run_script(name: str, *arguments: object) -> str:
+    """Run a script of data_prep to its end; gives what it printed."""
+    return run(str(REPOSITORY / "data_prep" / name), *arguments)

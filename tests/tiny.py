@@ -101,7 +101,7 @@ def make_vocabulary(path: Path) -> Path:
 
 
 def make_recording(path: Path, text: str, rng: np.random.Generator) -> int:
-    """Words as tones of their own, half a second each, with some noise; gives the number of frames."""
+    """Words as tones of their own, half a second each, and noise; gives the number of frames."""
     seconds = np.arange(int(0.5 * 16_000)) / 16_000
     tones = [np.sin(2 * np.pi * (300 + 170 * WORDS.index(word)) * seconds) for word in text.split()]
     waveform = 0.3 * np.concatenate(tones) + 0.01 * rng.standard_normal(len(tones) * len(seconds))

@@ -117,7 +117,9 @@ class FrozenLlm(nn.Module):
                 f"A checkpoint must not hold tensors of the LLM, but has {len(stored)} "
                 f"(first: {stored[0]!r}); the LLM is loaded from its own path."
             )
-        state_dict.update({prefix + name: tensor for name, tensor in self.named_parameters()})
+        # Tied weights have two names.
+        own = self.named_parameters(remove_duplicate=False)
+        state_dict.update({prefix + name: tensor for name, tensor in own})
 
 
 def load_llm(path: str | Path, dtype: torch.dtype) -> FrozenLlm:

@@ -15,7 +15,7 @@ from transformers import AutoConfig
 
 from fairseq_audiochat.data.chat_dataset import ChatDataset, ContextLimit, collate_prompts
 from fairseq_audiochat.data.conversation import Conversation
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
 from fairseq_audiochat.data.llm_dictionary import LlmDictionary
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.metrics.word_errors import word_errors
@@ -154,8 +154,13 @@ class AudioChatTask(SpeechTask):
         prefix_tokens: Optional[torch.Tensor] = None,
         constraints: Optional[torch.Tensor] = None,
     ) -> Any:
-        """Search responses; the decoder's first input is the prompt's last token."""
+        """Search responses; the decoder's first input is the prompt's last token.
+
+        Raises:
+            ValueError: If prompt and longest response exceed the LLM's positions.
+        """
         self._recognise(sample)
+        self._refuse_long_search(generator, sample)
         first = self.template.prompt(Conversation.of_audio())[-1]
         # fairseq's diverse beam search takes the ids for rows of the batch.
         rows = torch.arange(len(sample["id"]), device=sample["id"].device)
@@ -200,6 +205,22 @@ class AudioChatTask(SpeechTask):
         net_input.update({name: part.to(features.device) for name, part in text_input.items()})
         errors = word_errors(sample["transcripts"], transcripts)
         return {"prompt_word_errors": errors.errors, "prompt_words": errors.words}
+
+    def _refuse_long_search(self, generator: Any, sample: Dict[str, Any]) -> None:
+        if self._context is None or not hasattr(generator, "max_len_b"):
+            return  # fairseq's scorer reads responses, it does not search
+        net_input = sample["net_input"]
+        rows = (net_input["src_tokens"] == AUDIO_PLACEHOLDER).nonzero()[:, 0]
+        audio_positions = self._context.audio_positions(net_input["frame_lengths"][: len(rows)])
+        prompts = net_input["src_lengths"].index_add(0, rows, audio_positions - 1)
+        room = self._context.max_positions - int(prompts.max()) - 1  # EOS
+        if generator.max_len_b > room:
+            longest = sample["utterance_ids"][int(prompts.argmax())]
+            raise ValueError(
+                f"--max-len-b must leave prompt and response within the LLM's "
+                f"{self._context.max_positions} positions, but is {generator.max_len_b} and the "
+                f"prompt of utterance {longest!r} has {int(prompts.max())}; {room} would fit."
+            )
 
     def _refuse_other_llm(self, responses: Responses) -> None:
         if self._llm is None:

@@ -12,6 +12,7 @@ from fairseq.models import FairseqDecoder
 from fairseq.sequence_generator import SequenceGenerator
 from transformers import AutoModelForCausalLM
 
+from fairseq_audiochat.criterions.response_distillation import ResponseDistillationCriterion
 from fairseq_audiochat.models.prompt_encoder import prompts_of
 
 BEAMS = 10
@@ -222,3 +223,31 @@ def test_alignments_are_refused(chat):
     task, model, _ = chat
     with pytest.raises(ValueError, match="--print-alignment must not be given"):
         search(task, model, {}, print_alignment="hard")
+
+
+@pytest.mark.parametrize("prompt", ["audio", "text"])
+def test_a_search_beyond_the_context_is_refused(chat, prompt: str):
+    task, model, _ = chat
+    task.cfg.prompt = prompt
+    task.load_dataset("dev")
+    sample = tiny.batch(task, "dev", [0, 3])
+    task.cfg.prompt = "audio"
+    task.load_dataset("dev")
+    lengths = prompts_of(model.encoder.forward_torchscript(sample["net_input"])).lengths
+    room = 256 - lengths.max().item() - 1
+    longest = sample["utterance_ids"][lengths.argmax()]
+    generator = task.build_generator([model], SimpleNamespace(beam=1, max_len_b=room + 1))
+    with pytest.raises(ValueError, match=rf"prompt of utterance '{longest}'.*; {room} would fit"):
+        task.inference_step(generator, [model], sample)
+    generator.max_len_b = room
+    assert task.inference_step(generator, [model], sample)
+
+
+def test_reference_scores_of_fairseq_are_the_losses(chat):
+    task, model, _ = chat
+    sample = tiny.batch(task, "dev", [0, 3, 4])
+    scorer = task.build_generator([model], SimpleNamespace(score_reference=True))
+    hypotheses = task.inference_step(scorer, [model], sample)
+    total = -sum(float(h[0]["positional_scores"].sum()) for h in hypotheses)
+    criterion = ResponseDistillationCriterion(task)
+    assert math.isclose(total, criterion(model, sample)[0].item(), rel_tol=1e-5)

@@ -66,9 +66,9 @@ def test_two_shards_add_up_to_the_whole(data_folder, llm_path):
             shard_id=shard,
             disable_iterator_cache=True,
         )
-        for sample in batches.next_epoch_itr(shuffle=False):
-            if sample:  # fairseq fills the shorter shard up with empty batches
-                outputs.append(task.valid_step(sample, model, criterion)[2])
+        # fairseq fills the shorter shard up with empty batches
+        samples = [sample for sample in batches.next_epoch_itr(shuffle=False) if sample]
+        outputs += [task.valid_step(sample, model, criterion)[2] for sample in samples]
     assert sum(output["nsentences"] for output in outputs) == 7
     whole = tiny.batch(task, "dev", list(range(7)))
     _, tokens, counts = task.valid_step(whole, model, criterion)

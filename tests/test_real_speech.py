@@ -1,0 +1,64 @@
+"""The whole method on real human speech, by the commands that a user types.
+
+Needs a directory in the layout of Multilingual LibriSpeech, named by the environment variable
+AUDIOCHAT_REAL_SPEECH (a few dozen utterances are enough); skipped, with this reason, without.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from command_line import CHAT, CTC, OPTIMIZATION, REPOSITORY, USER_DIR, logged, run, run_script
+
+CORPUS = os.environ.get("AUDIOCHAT_REAL_SPEECH", "")
+
+pytestmark = [
+    pytest.mark.real_speech,
+    pytest.mark.skipif(
+        not CORPUS, reason="AUDIOCHAT_REAL_SPEECH names no directory of real speech (MLS layout)"
+    ),
+]
+LLM = REPOSITORY / "examples/mini/llm"
+
+
+def train(data: Path, save_dir: Path, *options: object) -> str:
+    common = ["--user-dir", USER_DIR, *OPTIMIZATION, "--max-tokens", 6000, "--valid-subset", "dev"]
+    return run("fairseq-train", data, *common, "--save-dir", save_dir, *options)
+
+
+def training_losses(output: str) -> list[float]:
+    return [float(loss) for loss in re.findall(r"\| train \|.*\| loss ([0-9.]+)", output)]
+
+
+def test_the_method_learns_from_real_speech(tmp_path: Path):
+    run_script("prepare_mls.py", CORPUS, tmp_path)
+    run_script(
+        "train_vocabulary.py",
+        tmp_path / "train.tsv",
+        *("--output", tmp_path / "spm.model", "--size", 60),
+    )
+    for split in ("train", "dev", "test"):
+        run_script("generate_responses.py", tmp_path / f"{split}.tsv", "--llm", LLM)
+
+    ctc_dir, chat_dir = tmp_path / "ctc", tmp_path / "chat"
+    losses = training_losses(
+        train(tmp_path, ctc_dir, *CTC, "--max-epoch", 8, "--no-epoch-checkpoints")
+    )
+    # Nats per piece. Knowing the pieces' frequencies alone gives about 3.3 with 60 pieces.
+    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 4.0
+
+    chat = [*CHAT, "--llm", LLM, "--encoder-checkpoint", ctc_dir / "checkpoint_last.pt"]
+    losses = training_losses(train(tmp_path, chat_dir, *chat, "--max-epoch", 6))
+    assert losses[-1] < 0.7 * losses[0]
+
+    options = [
+        *(tmp_path, "--user-dir", USER_DIR, "--task", "audio_chat", "--llm", LLM, "--cpu"),
+        *("--path", chat_dir / "checkpoint_last.pt", "--batch-size", 4),
+    ]
+    output = run("fairseq-validate", *options, "--valid-subset", "test")
+    assert logged(output, "ppl", split="test") > 1
+    assert logged(output, "bsz", split="test") == 10
+    output = run("fairseq-generate", *options, "--gen-subset", "test", "--beam", 10)
+    assert len(re.findall(r"^D-", output, flags=re.MULTILINE)) == 10
