@@ -1,0 +1,141 @@
+"""Prompts and responses in a batch: every token at its place, in both kinds of prompt."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_audiochat.data.chat_dataset import ChatDataset, ContextLimit, collate_prompts
+from fairseq_audiochat.data.conversation import Conversation
+from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
+from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.responses import Responses
+
+PAD = 9_999
+
+
+@pytest.fixture
+def template(llm_path: Path) -> Llama2Chat:
+    return Llama2Chat(llm_path / "tokenizer.model")
+
+
+def make(
+    folder: Path, template: Llama2Chat, text_prompts: bool, context: ContextLimit | None = None
+) -> ChatDataset:
+    manifest = Manifest(folder / "dev.tsv")
+    responses = Responses(folder / "dev.responses.jsonl", manifest.ids, manifest.path)
+    return ChatDataset(manifest, responses, template, text_prompts, PAD, context=context)
+
+
+def test_spoken_prompts(data_folder: Path, template: Llama2Chat) -> None:
+    """One recording for each utterance, at the place that the template gives it."""
+    dataset = make(data_folder, template, text_prompts=False)
+    items = [dataset[index] for index in (2, 5)]
+    net_input = dataset.collater(items)["net_input"]
+    prompt = template.prompt(Conversation.of_audio())
+    assert net_input["src_tokens"].tolist() == [prompt[:-1], prompt[:-1]]
+    assert net_input["src_lengths"].tolist() == [len(prompt) - 1] * 2
+    assert net_input["frame_lengths"].tolist() == [dataset.sizes[2], dataset.sizes[5]]
+    for row, index in enumerate((2, 5)):
+        clip = net_input["features"][row, : dataset.sizes[index]].numpy()
+        assert np.array_equal(clip, dataset.features(index))
+
+
+def test_written_prompts(data_folder: Path, template: Llama2Chat) -> None:
+    """The very ids that the LLM answered, and no recording is read."""
+    dataset = make(data_folder, template, text_prompts=True)
+    batch = dataset.collater([dataset[index] for index in range(len(dataset))])
+    net_input = batch["net_input"]
+    for index in range(len(dataset)):
+        length = int(net_input["src_lengths"][index])
+        prompt = dataset.responses[index].prompt
+        assert net_input["src_tokens"][index, :length].tolist() == prompt[:-1]
+        assert (net_input["src_tokens"][index, length:] == PAD).all()
+        assert prompt == template.prompt(Conversation.of_text(batch["transcripts"][index]))
+    assert net_input["features"].shape[0] == 0
+
+
+@pytest.mark.parametrize("text_prompts", [True, False])
+def test_decoder_reads_one_token_behind(
+    data_folder: Path, template: Llama2Chat, text_prompts: bool
+) -> None:
+    """First the prompt's last token, then the target without its last; EOS only where it ended."""
+    dataset = make(data_folder, template, text_prompts)
+    batch = dataset.collater([dataset[index] for index in range(len(dataset))])
+    for index in range(len(dataset)):
+        response = dataset.responses[index]
+        length = len(response.response) + (response.ended == "eos")
+        target = batch["target"][index, :length].tolist()
+        assert target[: len(response.response)] == response.response
+        assert (target[-1] == template.eos_id) == (response.ended == "eos")
+        assert (batch["target"][index, length:] == PAD).all()
+        previous = batch["net_input"]["prev_output_tokens"][index]
+        assert previous[:length].tolist() == [response.prompt[-1], *target[:-1]]
+        assert (previous[length:] == PAD).all()
+    assert batch["ntokens"] == int(dataset.responses.lengths().sum())
+    endings = {dataset.responses[index].ended for index in range(len(dataset))}
+    assert endings == {"eos", "length"}, "the test must have met both"
+
+
+def test_no_items_are_no_batch(data_folder: Path, template: Llama2Chat) -> None:
+    assert make(data_folder, template, text_prompts=False).collater([]) == {}
+
+
+def test_positions_of_spoken_prompts(data_folder: Path, template: Llama2Chat) -> None:
+    """Template without placeholder, 80 ms a position rounded up, response and its EOS."""
+    at_most = ContextLimit(max_positions=57, audio_positions=lambda frames: (frames + 7) // 8)
+    dataset = make(data_folder, template, text_prompts=False, context=at_most)
+    ((rule, exceeding),) = dataset.exceeding(np.arange(len(dataset)))
+    assert rule == "need more than the 57 positions of the LLM"
+    around = template.prompt(Conversation.of_audio())
+    needed = [
+        sum(id != AUDIO_PLACEHOLDER for id in around)
+        + -(-dataset.manifest[index].n_frames // 8)
+        + len(dataset[index]["target"])
+        for index in range(len(dataset))
+    ]
+    assert exceeding.tolist() == [positions > 57 for positions in needed]
+
+
+def test_positions_of_written_prompts(data_folder: Path, template: Llama2Chat) -> None:
+    unlimited = make(data_folder, template, text_prompts=True)
+    needed = np.array(
+        [
+            len(unlimited.responses[index].prompt) + len(unlimited[index]["target"])
+            for index in range(len(unlimited))
+        ]
+    )
+    limit = int(np.median(needed))
+    context = ContextLimit(limit, audio_positions=lambda frames: frames * 10**6)  # not asked
+    dataset = make(data_folder, template, text_prompts=True, context=context)
+    ((_, exceeding),) = dataset.exceeding(np.arange(len(dataset)))
+    assert exceeding.tolist() == (needed > limit).tolist()
+    assert 0 < exceeding.sum() < len(dataset)
+
+
+def test_several_recordings_in_one_prompt() -> None:
+    """Recordings of all prompts lie one after another, in the order of their placeholders."""
+    clips = [np.full((frames, 80), frames, dtype=np.float32) for frames in (1, 2, 3)]
+    batch = collate_prompts(
+        [[5, AUDIO_PLACEHOLDER, 6, AUDIO_PLACEHOLDER, 7], [5, 7], [AUDIO_PLACEHOLDER, 7]],
+        [clips[:2], [], clips[2:]],
+        pad=PAD,
+    )
+    assert batch["src_tokens"].tolist() == [
+        [5, AUDIO_PLACEHOLDER, 6, AUDIO_PLACEHOLDER],
+        [5, PAD, PAD, PAD],
+        [AUDIO_PLACEHOLDER, PAD, PAD, PAD],
+    ]
+    assert batch["src_lengths"].tolist() == [4, 1, 1]
+    assert batch["frame_lengths"].tolist() == [1, 2, 3]
+    assert batch["features"][:, 0, 0].tolist() == [1, 2, 3]
+    assert batch["src_tokens"].dtype == batch["src_lengths"].dtype == torch.int64
+
+
+def test_placeholder_without_recording_is_named() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"Prompt 1 must have one recording for each of its 1 audio parts, but has 0",
+    ):
+        collate_prompts([[5], [AUDIO_PLACEHOLDER, 7]], [[], []], pad=PAD)

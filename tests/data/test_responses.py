@@ -1,0 +1,160 @@
+"""Responses: aligned with their manifest, with provenance, and every bad record named."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from fairseq_audiochat.data.responses import Response, ResponseHeader, Responses, read_header
+
+HEADER = ResponseHeader({"architecture": "x"}, {"greedy": True}).to_json()
+MANIFEST = Path("train.tsv")
+
+
+def record(id: str, response: list[int], ended: str = "eos") -> Response:
+    return Response(id, [1, 5, 6], response, "l'été\n", ended)
+
+
+ROWS = [record("a", [7, 8]), record("b", [9], "length"), record("c", [])]
+
+
+def write(folder: Path, *lines: str, header: str = HEADER) -> Path:
+    path = folder / "train.responses.jsonl"
+    path.write_text("".join(line + "\n" for line in (header, *lines)), encoding="utf-8")
+    return path
+
+
+def load(path: Path, *ids: str) -> Responses:
+    return Responses(path, pa.chunked_array([list(ids)], type=pa.string()), MANIFEST)
+
+
+def test_records_come_back_as_written(tmp_path: Path) -> None:
+    responses = load(write(tmp_path, *(row.to_json() for row in ROWS)), "a", "b", "c")
+    assert [responses[index] for index in range(3)] == ROWS
+    assert responses.header == ResponseHeader({"architecture": "x"}, {"greedy": True})
+
+
+def test_order_is_the_manifests(tmp_path: Path) -> None:
+    """The file is in the order in which responses were finished, the manifest in its own."""
+    path = write(tmp_path, *(row.to_json() for row in ROWS))
+    responses = load(path, "c", "a", "b")
+    assert [responses[index].id for index in range(3)] == ["c", "a", "b"]
+    # Response tokens, and one EOS where the LLM generated it: c: 0 + 1, a: 2 + 1, b: 1 + 0.
+    assert responses.lengths().tolist() == [1, 3, 1]
+    assert responses.prompt_lengths().tolist() == [3, 3, 3]
+
+
+def test_target_has_eos_only_if_the_llm_generated_it() -> None:
+    assert record("a", [7, 8], "eos").target(eos_id=2) == [7, 8, 2]
+    assert record("a", [7, 8], "length").target(eos_id=2) == [7, 8]
+    assert record("a", [], "eos").target(eos_id=2) == [2]
+
+
+def test_lengths_are_those_of_the_targets(tmp_path: Path) -> None:
+    responses = load(write(tmp_path, *(row.to_json() for row in ROWS)), "a", "b", "c")
+    targets = [len(responses[index].target(eos_id=2)) for index in range(3)]
+    assert responses.lengths().tolist() == targets == [3, 1, 1]
+
+
+def test_utterances_without_response_are_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, ROWS[0].to_json())
+    with pytest.raises(
+        ValueError,
+        match=r"train\.tsv: every utterance must have a response, but 2 have none in "
+        r".*train\.responses\.jsonl \(first: 'b'\); generate the responses again with",
+    ):
+        load(path, "a", "b", "c")
+
+
+def test_responses_without_utterance_are_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, *(row.to_json() for row in ROWS))
+    with pytest.raises(
+        ValueError,
+        match=r"train\.responses\.jsonl: every response must belong to an utterance, but 2 are not "
+        r"in train\.tsv \(first: 'b'\); generate the responses again with",
+    ):
+        load(path, "a")
+
+
+def changed(**fields: object) -> str:
+    return json.dumps({**ROWS[0]._asdict(), **fields})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ROWS[0].to_json()[:40],  # killed while writing
+        "",
+        "[1, 2]",
+        changed(ended="stop"),
+        changed(response=["7"]),
+        changed(response=[-1]),
+        changed(response=[1 << 31]),
+        changed(response=7),
+        changed(prompt=[]),
+        changed(response=[], ended="length"),  # nothing to train on
+        changed(more=1),
+        json.dumps({"id": "a"}),
+        changed(id=7),
+        changed(id=""),
+        changed(text=None),
+    ],
+)
+def test_bad_records_are_named(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, record("z", [4]).to_json(), line)
+    with pytest.raises(
+        ValueError,
+        match=r"train\.responses\.jsonl:3: a record must have id, prompt, response, text, ended, "
+        r"with 'ended' one of \('eos', 'length'\), but is .*; generate the responses again",
+    ):
+        load(path, "z", "a")
+
+
+def test_record_cut_off_inside_a_character_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, ROWS[0].to_json())
+    path.write_bytes(path.read_bytes() + ROWS[1].to_json().encode().split(b"\xa9")[0])
+    with pytest.raises(
+        ValueError, match=r"train\.responses\.jsonl:3: a record must have id, prompt"
+    ):
+        load(path, "a", "b")
+
+
+def test_two_responses_to_one_utterance_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path, ROWS[0].to_json(), ROWS[1].to_json(), ROWS[0].to_json())
+    with pytest.raises(ValueError, match=r":4: an utterance must have one .* 'a' has .* in line 2"):
+        load(path, "a", "b")
+
+
+def test_no_response_at_all(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"jsonl: there must be at least one response, but is none"
+    ):
+        load(write(tmp_path), "a")
+
+
+@pytest.mark.parametrize(
+    "header", ["", "{}", "[]", "no json", ROWS[0].to_json(), '{"format": "x"}']
+)
+def test_files_without_provenance_are_refused(tmp_path: Path, header: str) -> None:
+    path = write(tmp_path, ROWS[0].to_json(), header=header)
+    message = r"jsonl:1: the first line must be a header of format 'fairseq_audiochat.responses/1'"
+    with pytest.raises(ValueError, match=message):
+        read_header(path)
+    with pytest.raises(ValueError, match=message):
+        load(path, "a")
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no\.jsonl: the file must exist, but does not"):
+        load(tmp_path / "no.jsonl", "a")
+
+
+def test_many_records_are_all_kept(tmp_path: Path) -> None:
+    """10,000 records make a batch of the table; 10,001 leave one behind it."""
+    ids = [f"u{number}" for number in range(10_001)]
+    path = write(tmp_path, *(record(id, [number % 100]).to_json() for number, id in enumerate(ids)))
+    responses = load(path, *reversed(ids))
+    assert len(responses.lengths()) == 10_001
+    assert responses[0].id == "u10000"
+    assert responses[10_000].response == [0]

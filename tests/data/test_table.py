@@ -1,0 +1,144 @@
+"""Memory-mapped tables: parsed once, parsed again when the source changes, never half there."""
+
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from fairseq_audiochat.data import table
+from fairseq_audiochat.data.table import RecordBatches, open_table
+
+Parse = Callable[[Path], RecordBatches]
+
+
+class CountingParser:
+    """One row per line; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, path: Path) -> RecordBatches:
+        self.calls += 1
+        return parse_lines(path)
+
+
+def parse_lines(path: Path) -> RecordBatches:
+    for line in path.read_text().splitlines():
+        if line == "bad":
+            raise ValueError(f"{path}: a bad line.")
+        yield pa.RecordBatch.from_pydict({"line": [line]})
+
+
+def lines(source: Path, parse: Parse, version: str = "1") -> list[str]:
+    column: list[str] = open_table(source, version, parse)["line"].to_pylist()
+    return column
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "folder" / "rows.txt"
+    path.parent.mkdir()
+    path.write_text("a\nb\n")
+    return path
+
+
+def test_parsed_once(source: Path) -> None:
+    parse = CountingParser()
+    assert lines(source, parse) == lines(source, parse) == ["a", "b"]
+    assert parse.calls == 1
+    assert sorted(os.listdir(source.parent)) == ["rows.txt", "rows.txt.arrow"]
+
+
+def test_parsed_again_when_the_source_changes(source: Path) -> None:
+    parse = CountingParser()
+    lines(source, parse)
+    source.write_text("a\nb\nc\n")
+    assert lines(source, parse) == ["a", "b", "c"]
+    status = source.stat()
+    source.write_text("a\nb\nd\n")  # of equal size: only the time tells
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert lines(source, parse) == ["a", "b", "d"]
+    assert parse.calls == 3
+
+
+def test_parsed_again_by_another_version(source: Path) -> None:
+    parse = CountingParser()
+    lines(source, parse, version="1")
+    lines(source, parse, version="2")
+    assert parse.calls == 2
+
+
+def test_cut_off_table_is_made_anew(source: Path) -> None:
+    """Guards against a machine that crashed before its disk had the whole table."""
+    parse = CountingParser()
+    lines(source, parse)
+    arrow = source.with_name("rows.txt.arrow")
+    for content in (b"", arrow.read_bytes()[:-20]):
+        arrow.write_bytes(content)
+        assert lines(source, parse) == ["a", "b"]
+    assert parse.calls == 3
+
+
+def test_table_is_as_public_as_a_data_folder(source: Path) -> None:
+    """Guards against a colleague's PermissionError: temporary files are private."""
+    lines(source, CountingParser())
+    assert stat.S_IMODE(source.with_name("rows.txt.arrow").stat().st_mode) == 0o644
+
+
+def test_read_only_folder_uses_the_cache(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Permissions do not bind root, so the answer of `os.access` is made up."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(table.os, "access", lambda path, mode: Path(path) != source.parent)
+    parse = CountingParser()
+    assert lines(source, parse) == lines(source, parse) == ["a", "b"]
+    assert parse.calls == 1
+    assert os.listdir(source.parent) == ["rows.txt"]
+    digest = hashlib.sha256(str(source).encode()).hexdigest()[:16]
+    assert os.listdir(tmp_path / "cache/fairseq_audiochat") == [f"rows.txt.{digest}.arrow"]
+
+
+def test_cache_home_is_the_default(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty XDG_CACHE_HOME counts as none (XDG base directory specification)."""
+    monkeypatch.setenv("HOME", str(source.parent / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert table._in_cache(source).is_relative_to(source.parent / "home/.cache")
+
+
+def test_bad_source_leaves_nothing(source: Path) -> None:
+    source.write_text("a\nbad\n")
+    with pytest.raises(ValueError, match="a bad line"):
+        lines(source, parse_lines)
+    assert os.listdir(source.parent) == ["rows.txt"]
+
+
+def test_many_may_open_at_once(source: Path) -> None:
+    """Each builds a table of its own and renames it: no reader sees half a table.
+
+    The barrier lets all four parse at the same time. Threads stand for processes here.
+    """
+    source.write_text("\n".join(map(str, range(300))))
+    barrier = threading.Barrier(4, timeout=30)
+
+    def parse(path: Path) -> RecordBatches:
+        for number, batch in enumerate(parse_lines(path)):
+            if number == 150:
+                barrier.wait()
+            yield batch
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: lines(source, parse), range(4)))
+    assert results == [[str(number) for number in range(300)]] * 4
+    assert sorted(os.listdir(source.parent)) == ["rows.txt", "rows.txt.arrow"]
+
+
+def test_missing_source_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no\.txt: the file must exist, but does not"):
+        open_table(tmp_path / "no.txt", "1", parse_lines)
