@@ -7,10 +7,10 @@ killed continues where it was. Reads no audio.
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import command
 import torch
 from tqdm import tqdm
 
@@ -31,14 +31,10 @@ BATCHES_PER_WINDOW = 16  # within a window, prompts of similar length are answer
 
 def main() -> None:
     """Run the command line."""
-    args = parse_args()
-    try:
-        generate(args)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    command.run(_parser(), generate)
 
 
-def parse_args() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     """The options; the defaults are the paper's."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -58,10 +54,12 @@ def parse_args() -> argparse.Namespace:
         help="what the factor multiplies: the transcript's tokens, or those of the whole prompt "
         "with its template; the paper does not say which (default transcript)",
     )
-    parser.add_argument("--batch-size", type=int, default=16, help="prompts per batch")
+    parser.add_argument(
+        "--batch-size", type=command.positive_integer, default=16, help="prompts per batch"
+    )
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    return parser.parse_args()
+    return parser
 
 
 def generate(args: argparse.Namespace) -> Path:

@@ -5,7 +5,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from arguments import positive_integer
+import command
+from command import positive_integer
 from corpus import Split, prepare
 
 
@@ -21,13 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(
     parser: argparse.ArgumentParser, find_splits: Callable[[argparse.Namespace], list[Split]]
 ) -> None:
-    """Prepare each split that the command line asks for; a user's mistake ends in one sentence."""
-    args = parser.parse_args()
-    try:
-        for split in find_splits(args):
-            summary = prepare(split, args.out_dir, args.workers)
-            print(f"{args.out_dir / split.name}.tsv: {summary}", flush=True)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"error: {error}\n")
-    except KeyboardInterrupt:
-        parser.exit(130, "stopped: run the same command again to go on\n")
+    """Prepare each split that the command line asks for; stopped, it goes on at the next call."""
+    command.run(parser, lambda args: _prepare_all(find_splits(args), args))
+
+
+def _prepare_all(splits: list[Split], args: argparse.Namespace) -> None:
+    for split in splits:
+        summary = prepare(split, args.out_dir, args.workers)
+        print(f"{args.out_dir / split.name}.tsv: {summary}", flush=True)

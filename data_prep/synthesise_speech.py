@@ -11,12 +11,12 @@ utterances per second). Does not know what the prompts mean, nor how they are an
 
 import argparse
 import re
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import command
 import numpy as np
 import numpy.typing as npt
 import soundfile
@@ -44,16 +44,17 @@ class Prompt(NamedTuple):
 
 
 def main() -> None:
-    """Read, check, speak; a user's mistake ends in one sentence."""
-    args = _parser().parse_args()
+    """Run the command line."""
     torch.set_num_threads(1)  # a second of audio is too little to share
-    try:
-        prompts = read_prompts(args.prompts)
-        args.voices = read_voices(args.voices)
-        _check_options(args)
-        synthesise(prompts, args)
-    except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
-        sys.exit(f"error: {error}")
+    command.run(_parser(), speak)
+
+
+def speak(args: argparse.Namespace) -> None:
+    """Read, check, speak."""
+    prompts = read_prompts(args.prompts)
+    args.voices = read_voices(args.voices)
+    _check_options(args)
+    synthesise(prompts, args)
 
 
 def read_prompts(path: Path) -> list[Prompt]:

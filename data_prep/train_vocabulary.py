@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import command
 import sentencepiece
-from arguments import positive_integer
 from tqdm import tqdm
 
 from fairseq_audiochat.data.manifest import Manifest
@@ -30,15 +30,15 @@ _TOO_SMALL = re.compile(r"smaller than required_chars. \d+ vs (\d+)")
 
 
 def main() -> None:
-    """Train, check and write the vocabulary; a user's mistake ends in one sentence."""
-    parser = _parser()
-    args = parser.parse_args()
-    try:
-        manifests = [Manifest(path) for path in args.manifests]
-        model = train(manifests, args.size, args.model_type)
-        write_whole(args.output, model)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"error: {error}\n")
+    """Run the command line."""
+    command.run(_parser(), write_vocabulary)
+
+
+def write_vocabulary(args: argparse.Namespace) -> None:
+    """Train, check and write the vocabulary."""
+    manifests = [Manifest(path) for path in args.manifests]
+    model = train(manifests, args.size, args.model_type)
+    write_whole(args.output, model)
     print(f"{args.output}: {len(Vocabulary(model)) - 1:,} pieces")
 
 
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=Path, required=True, help="model file to write, such as spm.model")
     add(
         "--size",
-        type=positive_integer,
+        type=command.positive_integer,
         default=1_500,
         help="number of pieces (default: %(default)s)",
     )

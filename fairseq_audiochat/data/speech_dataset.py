@@ -101,8 +101,20 @@ class SpeechDataset(FairseqDataset):
         return batches
 
     def features(self, index: int) -> Features:
-        """The utterance's features, augmented in training: float32 ``(T, 80)``."""
-        return load_features(self.manifest[index], self.spec_augment, int(self._epoch), index)
+        """The utterance's features, augmented in training: float32 ``(T, 80)``.
+
+        Raises:
+            ValueError: If the manifest's length is of another kind: batches are made by it.
+        """
+        utterance = self.manifest[index]
+        features = load_features(utterance, self.spec_augment, int(self._epoch), index)
+        if not 0.5 < len(features) / utterance.n_frames < 2:
+            raise ValueError(
+                f"{self.manifest.path}: 'n_frames' must count 10 ms frames, but is "
+                f"{utterance.n_frames} for {len(features)} (utterance {utterance.id!r}); a "
+                "manifest for waveforms counts samples: divide by 160."
+            )
+        return features
 
 
 def exclude(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fairseq_audiochat.data.asr_dataset import AsrDataset, audio_limit
-from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.manifest import Manifest, write_manifest
 from fairseq_audiochat.data.vocabulary import Vocabulary
 
 
@@ -66,3 +66,11 @@ def test_types(dataset: AsrDataset) -> None:
     batch = dataset.collater([dataset[0]])
     assert batch["target"].dtype == batch["target_lengths"].dtype == torch.int64
     assert batch["net_input"]["features"].dtype == torch.float32
+
+
+def test_a_manifest_that_counts_samples_is_refused(data_folder: Path, tmp_path: Path):
+    row = Manifest(data_folder / "dev.tsv")[0]
+    write_manifest(tmp_path / "dev.tsv", [row._replace(n_frames=row.n_frames * 160)])
+    dataset = AsrDataset(Manifest(tmp_path / "dev.tsv"), Vocabulary.load(data_folder / "spm.model"))
+    with pytest.raises(ValueError, match=rf"'n_frames' must count 10 ms .*{row.n_frames} \(utt"):
+        dataset[0]
