@@ -9,7 +9,7 @@ import pytest
 import torch
 from command_line import CHAT, OPTIMIZATION, TINY_ENCODER, USER_DIR, finish, logged, start
 
-LAST_UPDATE = 24
+LAST_UPDATE = 60
 
 
 def training(data: Path, llm: Path, save_dir: Path) -> list[object]:

@@ -1,0 +1,55 @@
+"""Packaging: what fairseq_audiochat needs, in ranges; constraints.txt pins what is tested."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def version() -> str:
+    """The package's version, without importing it (which needs everything below)."""
+    source = (ROOT / "fairseq_audiochat" / "__init__.py").read_text(encoding="utf-8")
+    match = re.search(r'^__version__ = "([^"]+)"$', source, re.MULTILINE)
+    if match is None:
+        raise RuntimeError("fairseq_audiochat/__init__.py must set __version__, but does not.")
+    return match[1]
+
+
+setup(
+    name="fairseq-audiochat",
+    version=version(),
+    description="AudioChatLlama (arXiv 2311.06753) as a fairseq extension",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The fairseq-audiochat authors",
+    license="MIT",
+    packages=find_packages(include=["fairseq_audiochat", "fairseq_audiochat.*"]),
+    python_requires=">=3.11,<3.13",  # fairseq-fixed has wheels for 3.12, and builds on 3.11
+    install_requires=[
+        "torch>=2.11,<2.12",
+        "torchaudio>=2.11,<2.12",  # of the same release as torch; 2.11 is the last one
+        "fairseq-fixed>=0.12.3.1,<0.13",
+        "omegaconf>=2.3,<2.4",
+        "transformers>=5.17,<6",
+        "sentencepiece>=0.2,<0.3",
+        "safetensors>=0.5",
+        "numpy>=2",
+        "soundfile>=0.12",  # its libsndfile reads Opus and MP3
+        "pyarrow>=16",
+        "jiwer>=4,<5",
+        "editdistance>=0.8",  # fairseq-generate --scoring wer
+        "tqdm",
+    ],
+    extras_require={
+        "speech": ["espeakng-loader>=0.2.4"],  # data_prep/synthesise_speech.py
+        "plot": ["matplotlib>=3.8"],  # the pictures of the examples
+        "dev": ["pytest>=8", "pytest-xdist>=3.5", "protobuf", "pyyaml", "ruff", "mypy"],
+    },
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
