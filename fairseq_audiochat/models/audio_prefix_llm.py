@@ -6,6 +6,7 @@ LLM. Trained and saved are the audio encoder and the projection.
 
 import logging
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Dict, Optional
 
 from fairseq.checkpoint_utils import load_checkpoint_to_cpu
@@ -136,19 +137,24 @@ def read_encoder_checkpoint(cfg: DictConfig) -> Dict[str, Any]:
             new model describes itself.
 
     Raises:
-        ValueError: If the file is no checkpoint of ``conformer_ctc``.
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is no checkpoint of ``conformer_ctc``.
     """
     path = cfg.encoder_checkpoint
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"{path}: --encoder-checkpoint must exist, but does not; train the task audio_ctc first."
+        )
     checkpoint: Dict[str, Any] = load_checkpoint_to_cpu(path)
     trained = checkpoint["cfg"].model
-    names = [item.name for item in fields(ConformerConfig) if item.name != "_name"]
-    if any(name not in trained for name in names):
+    if not str(trained.get("_name")).startswith("conformer_ctc"):
         raise ValueError(
             f"{path}: --encoder-checkpoint must be a checkpoint of conformer_ctc, but is one of "
             f"{trained.get('_name')!r}."
         )
     with open_dict(cfg):
-        for name in names:
-            cfg[name] = trained[name]
+        for item in fields(ConformerConfig):
+            if item.name != "_name":
+                cfg[item.name] = trained[item.name]
     logger.info("audio encoder from %s", path)
     return checkpoint

@@ -9,6 +9,7 @@ from torch import Tensor
 from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
 from fairseq_audiochat.modules.audio_adapter import AudioAdapter
 from fairseq_audiochat.modules.conformer import ConformerEncoder
+from fairseq_audiochat.modules.mask import length_mask
 from fairseq_audiochat.modules.prompt_assembly import PromptEmbeddings, assemble_prompts
 
 EncoderOut = Dict[str, List[Tensor]]
@@ -49,7 +50,7 @@ class PromptEncoder(FairseqEncoder):
             is all that a reorder changes.
         """
         placeholders = src_tokens == AUDIO_PLACEHOLDER
-        is_entry = torch.arange(src_tokens.size(1), device=src_tokens.device) < src_lengths[:, None]
+        is_entry = length_mask(src_lengths, src_tokens.size(1))
         tokens = src_tokens.masked_fill(placeholders | ~is_entry, 0)  # any id: not looked at
         embeddings = self.embed_tokens(tokens)
         audio, audio_lengths = self.embed_audio(features, frame_lengths)

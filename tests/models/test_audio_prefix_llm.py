@@ -140,3 +140,19 @@ def test_the_llm_may_compute_in_bfloat16(data_folder: Path, llm_path: Path):
     assert logits.dtype == torch.bfloat16
     # 8 bits of mantissa: the same predictions up to about a percent of their spread
     assert (logits.float() - exact).std() < 0.05 * exact.std()
+
+
+def test_only_a_ctc_checkpoint_gives_an_encoder(data_folder: Path, llm_path: Path, tmp_path: Path):
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(FileNotFoundError, match="--encoder-checkpoint must exist, but does not"):
+        tiny.make_chat(data_folder, llm_path, encoder_checkpoint=str(path))
+    history = {"num_updates": 0, "lr_scheduler_state": {}, "criterion_name": "audio_ctc"}
+    checkpoint = {
+        "cfg": {"model": {"_name": "audio_prefix_llm"}},
+        "model": {},
+        "optimizer_history": [{**history, "optimizer_name": "adam", "best_loss": 1.0}],
+        "extra_state": {"epoch": 1, "train_iterator": {"epoch": 1}},
+    }
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match="of conformer_ctc, but is one of 'audio_prefix_llm'"):
+        tiny.make_chat(data_folder, llm_path, encoder_checkpoint=str(path))
