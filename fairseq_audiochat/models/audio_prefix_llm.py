@@ -143,7 +143,7 @@ def read_encoder_checkpoint(cfg: DictConfig) -> Dict[str, Any]:
     path = cfg.encoder_checkpoint
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"{path}: --encoder-checkpoint must exist, but does not; train the task audio_ctc first."
+            f"{path}: --encoder-checkpoint must exist, but does not; train audio_ctc first."
         )
     checkpoint: Dict[str, Any] = load_checkpoint_to_cpu(path)
     trained = checkpoint["cfg"].model
