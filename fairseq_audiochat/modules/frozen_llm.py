@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import AutoModelForCausalLM, Cache, PreTrainedModel
 
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint, fingerprint
 from fairseq_audiochat.modules.packed_attention import ATTENTION_NAME
@@ -34,6 +34,7 @@ class FrozenLlm(nn.Module):
         self.fingerprint = llm_fingerprint
         self.vocabulary_size: int = causal_lm.config.vocab_size
         self.width: int = causal_lm.config.hidden_size
+        self.num_layers: int = causal_lm.config.num_hidden_layers
         self.max_positions: int = causal_lm.config.max_position_embeddings
         self._register_load_state_dict_pre_hook(self._fill_in_own_weights)
 
@@ -66,15 +67,11 @@ class FrozenLlm(nn.Module):
         hidden: Tensor = output.last_hidden_state.squeeze(0)
         return hidden
 
-    def prefill(self, embeddings: Tensor) -> DynamicCache:
-        """Keys and values of prompts ``(B, P, D)``, padded on the right."""
-        cache = DynamicCache(config=self.causal_lm.config)
+    def prefill(self, embeddings: Tensor, cache: Cache) -> None:
+        """Fill a cache with keys and values of prompts ``(B, P, D)``, padded on the right."""
         self.causal_lm.base_model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
-        return cache
 
-    def decode(
-        self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: DynamicCache
-    ) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: Cache) -> Tensor:
         """Hidden states of new tokens behind cached ones, under a mask of the caller's.
 
         Args:

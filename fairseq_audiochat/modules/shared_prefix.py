@@ -1,7 +1,7 @@
 """Decoding with K beams behind one prompt per utterance.
 
-The prompt's keys and values are computed once and shared. The beams' own stand in the order in
-which they were computed, and an ancestry mask says which of them a beam descends from: a
+The prompt's keys and values are computed once and shared. The beams' own stand behind them in
+the order in which they were computed, and a mask says which entries a beam descends from: a
 reorder moves the mask, not the cache. For the LLM the K beams are K positions of one sequence,
 all with the same position id. Knows nothing of scores or of the search's rules.
 """
@@ -9,9 +9,12 @@ all with the same position id. Knows nothing of scores or of the search's rules.
 import torch
 from torch import Tensor
 
+from fairseq_audiochat.modules.beam_cache import BeamCache
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.mask import length_mask
 from fairseq_audiochat.modules.prompt_assembly import PromptEmbeddings
+
+_STEPS_PER_BUFFER = 32  # between two copies of the cache; costs room for as many tokens a beam
 
 
 class SharedPrefixState:
@@ -26,17 +29,12 @@ class SharedPrefixState:
     def __init__(self, llm: FrozenLlm, prompts: PromptEmbeddings, beams: int) -> None:
         self.llm = llm
         self.beams = beams
-        self.cache = llm.prefill(prompts.embeddings)
-        self.prompt_lengths = prompts.lengths
-        self.prompt_mask = length_mask(prompts.lengths, prompts.embeddings.size(1))  # (B, P)
-        device = prompts.lengths.device
-        # Which of the steps' K tokens each beam descends from: (B, K, steps * K)
-        self.ancestry = torch.zeros(len(prompts.lengths), beams, 0, dtype=torch.bool, device=device)
-
-    @property
-    def steps(self) -> int:
-        """Tokens that every beam has read."""
-        return self.ancestry.size(2) // self.beams
+        self.cache = BeamCache(llm.num_layers, spare=_STEPS_PER_BUFFER * beams)
+        llm.prefill(prompts.embeddings, self.cache)
+        self.positions = prompts.lengths  # of the next token, (B,)
+        prompt = length_mask(prompts.lengths, prompts.embeddings.size(1))
+        # The cache's entries that each beam sees: (B, K, entries)
+        self.visible = prompt.unsqueeze(1).expand(-1, beams, -1)
 
     def step(self, tokens: Tensor) -> Tensor:
         """Read each beam's next token.
@@ -47,13 +45,17 @@ class SharedPrefixState:
         Returns:
             Hidden states ``(B * K, D)``.
         """
-        utterances = len(self.prompt_lengths)
-        positions = (self.prompt_lengths + self.steps).unsqueeze(1).expand(-1, self.beams)
+        if self.cache.is_full(self.beams):
+            self._leave_dead_entries()
         itself = torch.eye(self.beams, dtype=torch.bool, device=tokens.device)
-        self.ancestry = torch.cat((self.ancestry, itself.expand(utterances, -1, -1)), dim=2)
-        prompt = self.prompt_mask.unsqueeze(1).expand(-1, self.beams, -1)
-        mask = torch.cat((prompt, self.ancestry), dim=2).unsqueeze(1)
-        hidden = self.llm.decode(tokens.view(utterances, self.beams), positions, mask, self.cache)
+        self.visible = torch.cat((self.visible, itself.expand(len(self.positions), -1, -1)), dim=2)
+        hidden = self.llm.decode(
+            tokens.view(-1, self.beams),
+            self.positions.unsqueeze(1).expand(-1, self.beams),
+            self.visible.unsqueeze(1),
+            self.cache,
+        )
+        self.positions = self.positions + 1
         return hidden.flatten(0, 1)
 
     def reorder(self, new_order: Tensor) -> None:
@@ -63,8 +65,15 @@ class SharedPrefixState:
             new_order: Int64 ``(B' * K,)``, for each new beam the old one that it continues.
         """
         kept = new_order.view(-1, self.beams)[:, 0] // self.beams
-        self.ancestry = self.ancestry.flatten(0, 1)[new_order].unflatten(0, (-1, self.beams))
-        if len(kept) < len(self.prompt_lengths):
+        self.visible = self.visible.flatten(0, 1)[new_order].unflatten(0, (-1, self.beams))
+        if len(kept) < len(self.positions):
             self.cache.batch_select_indices(kept)
-            self.prompt_lengths = self.prompt_lengths[kept]
-            self.prompt_mask = self.prompt_mask[kept]
+            self.positions = self.positions[kept]
+
+    def _leave_dead_entries(self) -> None:
+        """Keep what some beam descends from; the utterance with the most of it sets the size."""
+        alive = self.visible.any(dim=1)
+        entries = alive.int().argsort(dim=1, descending=True, stable=True)
+        entries = entries[:, : int(alive.sum(1).max())]
+        self.visible = self.visible.gather(2, entries.unsqueeze(1).expand(-1, self.beams, -1))
+        self.cache.keep(entries)

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from fairseq_audiochat.criterions.response_distillation import ResponseDistillationCriterion
 from fairseq_audiochat.models.prompt_encoder import prompts_of
+from fairseq_audiochat.modules import shared_prefix
 
 BEAMS = 10
 
@@ -71,9 +72,11 @@ def assert_same(hypotheses, expected) -> None:
             )
 
 
-@pytest.mark.parametrize("lenpen", [0.0, 1.0, 1.7])
-def test_cached_equals_uncached(chat, lenpen: float):
+@pytest.mark.parametrize(("lenpen", "steps_per_buffer"), [(0.0, 32), (1.0, 1), (1.7, 3)])
+def test_cached_equals_uncached(chat, monkeypatch, lenpen: float, steps_per_buffer: int):
+    """Also where the cache is full, and leaves dead entries behind, every step or every third."""
     task, model, _ = chat
+    monkeypatch.setattr(shared_prefix, "_STEPS_PER_BUFFER", steps_per_buffer)
     sample = tiny.batch(task, "dev", list(range(7)))
     cached = search(task, model, sample, lenpen=lenpen)
     assert_same(cached, search(task, uncached(model), sample, lenpen=lenpen))
@@ -212,7 +215,9 @@ def test_the_prompt_is_computed_once_per_utterance(chat, monkeypatch: pytest.Mon
     shapes = []
     prefill = type(llm).prefill
     monkeypatch.setattr(
-        type(llm), "prefill", lambda self, x: shapes.append(x.shape) or prefill(self, x)
+        type(llm),
+        "prefill",
+        lambda self, x, cache: shapes.append(x.shape) or prefill(self, x, cache),
     )
     sample = tiny.batch(task, "dev", [0, 1, 2])
     search(task, model, sample)

@@ -1,0 +1,97 @@
+"""Keys and values of prompts and of what beams read, in one buffer that is written in place.
+
+transformers' own cache is a new tensor after every token: all keys and values are copied. Here
+they stay where they are until the buffer is full; then what no beam descends from is left
+behind. Knows neither beams nor the search: it is told which entries to keep.
+"""
+
+import torch
+from torch import Tensor
+from transformers import Cache
+from transformers.cache_utils import DynamicLayer
+
+
+class BufferedLayer(DynamicLayer):
+    """One LLM layer's keys and values ``(B, H, entries, d)``, in a buffer with room to grow.
+
+    Args:
+        spare: Entries that a new buffer has room for beyond those that it must hold.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, spare: int) -> None:
+        super().__init__()
+        self.spare = spare
+        self.length = 0
+
+    @property
+    def capacity(self) -> int:
+        """Entries that the buffer can hold."""
+        return self.keys.size(2) if self.is_initialized else 0
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Append entries; gives all, as views of the buffer."""
+        start, end = self.length, self.length + key_states.size(2)
+        if end > self.capacity:
+            self._move(None, key_states, value_states, end + self.spare)
+        self.length = end
+        self.keys[:, :, start:end] = key_states
+        self.values[:, :, start:end] = value_states
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def get_seq_length(self) -> int:
+        """Entries that are there."""
+        return self.length
+
+    def keep(self, entries: Tensor) -> None:
+        """Leave all but some entries behind.
+
+        Args:
+            entries: Their places in order, int64 ``(B, kept)``.
+        """
+        self.length = entries.size(1)
+        self._move(entries, self.keys, self.values, self.length + self.spare)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some utterances only."""
+        self.keys, self.values = self.keys[indices], self.values[indices]
+
+    def _move(self, entries: Tensor | None, keys: Tensor, values: Tensor, capacity: int) -> None:
+        """Take a new buffer of the kind of ``keys``, and what is kept along."""
+        batch, heads, _, width = keys.shape
+        for name, like in (("keys", keys), ("values", values)):
+            old: Tensor = getattr(self, name)
+            new = like.new_empty(batch, heads, capacity, like.size(3))
+            if entries is not None:
+                places = entries[:, None, :, None].expand(-1, heads, -1, width)
+                torch.gather(old, 2, places, out=new[:, :, : self.length])
+            elif self.length:
+                new[:, :, : self.length] = old[:, :, : self.length]
+            setattr(self, name, new)
+        self.is_initialized = True
+
+
+class BeamCache(Cache):
+    """A `BufferedLayer` for each layer of an LLM.
+
+    Args:
+        layers: Number of layers.
+        spare: See `BufferedLayer`.
+    """
+
+    def __init__(self, layers: int, spare: int) -> None:
+        super().__init__(layers=[BufferedLayer(spare) for _ in range(layers)])
+
+    def is_full(self, entries: int) -> bool:
+        """Whether so many more entries need a new buffer."""
+        layer = self.layers[0]
+        return bool(layer.length + entries > layer.capacity)
+
+    def keep(self, entries: Tensor) -> None:
+        """Leave all but some entries of each utterance behind, in every layer."""
+        for layer in self.layers:
+            layer.keep(entries)

@@ -1,0 +1,46 @@
+"""The buffered cache holds what transformers' own cache would."""
+
+import torch
+from transformers import DynamicCache
+
+from fairseq_audiochat.modules.beam_cache import BeamCache
+
+
+def test_equal_to_transformers_cache_while_it_grows():
+    torch.manual_seed(0)
+    ours, theirs = BeamCache(layers=2, spare=3), DynamicCache()
+    for entries in (4, 1, 1, 1, 5, 1):  # the third and fifth need new buffers
+        for layer in range(2):
+            new = torch.randn(2, 2, 3, entries, 5)  # keys and values: (B, H, entries, d)
+            for mine, expected in zip(ours.update(*new, layer), theirs.update(*new, layer)):
+                assert torch.equal(mine, expected)
+    assert ours.get_seq_length() == theirs.get_seq_length() == 13
+
+
+def test_entries_are_written_in_place_while_there_is_room():
+    cache = BeamCache(layers=1, spare=2)
+    cache.update(torch.zeros(1, 1, 4, 2), torch.zeros(1, 1, 4, 2), 0)
+    buffer = cache.layers[0].keys.data_ptr()
+    assert not cache.is_full(2)
+    cache.update(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2), 0)
+    assert cache.layers[0].keys.data_ptr() == buffer
+    assert cache.is_full(1)
+
+
+def test_kept_entries_are_chosen_per_utterance():
+    cache = BeamCache(layers=1, spare=1)
+    keys = torch.arange(8.0).view(2, 1, 4, 1)
+    cache.update(keys, -keys, 0)
+    cache.keep(torch.tensor([[0, 3], [1, 2]]))
+    new = torch.tensor([[[[90.0]]], [[[91.0]]]])
+    kept_keys, kept_values = cache.update(new, -new, 0)
+    assert kept_keys.flatten(1).tolist() == [[0.0, 3.0, 90.0], [5.0, 6.0, 91.0]]
+    assert torch.equal(kept_values, -kept_keys)
+
+
+def test_finished_utterances_leave():
+    cache = BeamCache(layers=1, spare=1)
+    keys = torch.arange(6.0).view(3, 1, 2, 1)
+    cache.update(keys, keys, 0)
+    cache.batch_select_indices(torch.tensor([2]))
+    assert cache.update(keys[:1, :, :1], keys[:1, :, :1], 0)[0].flatten().tolist() == [4, 5, 0]
