@@ -22,7 +22,8 @@ from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
 
 logger = logging.getLogger(__name__)
 
-_FINGERPRINT = "llm_fingerprint"
+# fairseq's EMA averages every entry of a state dict but those that are called a version.
+_FINGERPRINT = "llm_version"
 
 
 @dataclass

@@ -62,10 +62,10 @@ class BufferedLayer(DynamicLayer):
 
     def _move(self, entries: Tensor | None, keys: Tensor, values: Tensor, capacity: int) -> None:
         """Take a new buffer of the kind of ``keys``, and what is kept along."""
-        batch, heads, _, width = keys.shape
         for name, like in (("keys", keys), ("values", values)):
             old: Tensor = getattr(self, name)
-            new = like.new_empty(batch, heads, capacity, like.size(3))
+            batch, heads, _, width = like.shape
+            new = like.new_empty(batch, heads, capacity, width)
             if entries is not None:
                 places = entries[:, None, :, None].expand(-1, heads, -1, width)
                 torch.gather(old, 2, places, out=new[:, :, : self.length])

@@ -134,6 +134,8 @@ class ConformerEncoder(nn.Module):
         Returns:
             Frames ``(B, ceil(T / 8), E)``, zero behind each end, and their lengths ``(B,)``.
         """
+        # fairseq-generate --fp16 halves the model, but not what it reads
+        features = features.to(self.subsampling.linear.weight.dtype)
         x, lengths = self.subsampling(features, frame_lengths)
         mask = length_mask(lengths, x.size(1))
         positions = relative_positions(x.size(1), self.width, like=x)

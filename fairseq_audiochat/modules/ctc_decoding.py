@@ -14,7 +14,7 @@ def greedy_decode(logits: Tensor, frame_lengths: Tensor, blank: int) -> list[lis
     Returns:
         The labels of each utterance.
     """
-    best = logits.argmax(-1)
+    best = logits.argmax(-1).cpu()  # one synchronisation, not two per label
     return [
         [int(label) for label in path[:length].unique_consecutive() if label != blank]
         for path, length in zip(best, frame_lengths.tolist())

@@ -3,16 +3,23 @@
 Knows neither audio nor prompts: it embeds tokens, transforms embeddings, and predicts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, Cache, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    Cache,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 
+from fairseq_audiochat.modules.llm_attention import ATTENTION_NAME
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint, fingerprint
-from fairseq_audiochat.modules.packed_attention import ATTENTION_NAME
 
 TOKENIZER_FILE = "tokenizer.model"
 
@@ -98,6 +105,10 @@ class FrozenLlm(nn.Module):
         logits: Tensor = self.causal_lm.get_output_embeddings()(hidden)
         return logits
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrozenLlm":
+        """Move with the model, but keep the dtype: ``--fp16`` is about what is trained."""
+        return super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), recurse)
+
     def train(self, mode: bool = True) -> "FrozenLlm":
         """Stay in eval mode: dropout never touches a frozen LLM."""
         return super().train(False)
@@ -114,9 +125,7 @@ class FrozenLlm(nn.Module):
                 f"A checkpoint must not hold tensors of the LLM, but has {len(stored)} "
                 f"(first: {stored[0]!r}); the LLM is loaded from its own path."
             )
-        # Tied weights have two names.
-        own = self.named_parameters(remove_duplicate=False)
-        state_dict.update({prefix + name: tensor for name, tensor in own})
+        state_dict.update(super().state_dict(prefix=prefix))
 
 
 def load_llm(path: str | Path, dtype: torch.dtype) -> FrozenLlm:
@@ -127,22 +136,49 @@ def load_llm(path: str | Path, dtype: torch.dtype) -> FrozenLlm:
         dtype: The dtype to compute in.
 
     Raises:
-        ValueError: If the folder holds no causal LM, or one whose attention is not supported.
+        ValueError: If the folder holds no whole causal LM, or one that is not supported.
+    """
+    path = Path(path)
+    _refuse_sliding_window(path, read_llm_config(path))
+    try:
+        # In the stored dtype first, so that the fingerprint does not depend on ours.
+        causal_lm, report = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype="auto",
+            local_files_only=True,
+            attn_implementation=ATTENTION_NAME,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{path}: the LLM's weights must be readable, but: {error}") from error
+    _refuse_missing_weights(path, report)
+    embedding = causal_lm.get_input_embeddings().weight
+    llm_fingerprint = fingerprint(causal_lm.config, path / TOKENIZER_FILE, embedding)
+    llm = FrozenLlm(causal_lm.to(dtype), llm_fingerprint)
+    _refuse_other_logits(path, llm)
+    return llm
+
+
+def read_llm_config(path: str | Path) -> PretrainedConfig:
+    """The configuration of the causal LM in a folder.
+
+    Raises:
+        ValueError: If a file is missing, or the model is no causal LM.
     """
     path = check_llm_path(path)
     try:
-        # In the stored dtype first, so that the fingerprint does not depend on ours.
-        causal_lm = AutoModelForCausalLM.from_pretrained(
-            path, dtype="auto", local_files_only=True, attn_implementation=ATTENTION_NAME
-        )
+        config = AutoConfig.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{path}: the LLM must be a causal LM in Hugging Face format, but: {error}"
+            f"{path}: the LLM's config.json must be that of a model which transformers knows, but: "
+            f"{error}"
         ) from error
-    _refuse_sliding_window(path, causal_lm)
-    embedding = causal_lm.get_input_embeddings().weight
-    llm_fingerprint = fingerprint(causal_lm.config, path / TOKENIZER_FILE, embedding)
-    return FrozenLlm(causal_lm.to(dtype), llm_fingerprint)
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        raise ValueError(
+            f"{path}: the LLM must be a causal LM in Hugging Face format, but its config.json "
+            f"describes a {config.model_type!r} model."
+        )
+    return config
 
 
 def check_llm_path(path: str | Path) -> Path:
@@ -161,10 +197,34 @@ def check_llm_path(path: str | Path) -> Path:
     return path
 
 
-def _refuse_sliding_window(path: Path, causal_lm: PreTrainedModel) -> None:
-    window = getattr(causal_lm.config, "sliding_window", None)
-    if window is not None and window < causal_lm.config.max_position_embeddings:
+def _refuse_sliding_window(path: Path, config: PretrainedConfig) -> None:
+    window = getattr(config, "sliding_window", None)
+    if window is not None and window < config.max_position_embeddings:
         raise ValueError(
             f"{path}: the LLM must attend to all earlier positions, but has a sliding window of "
             f"{window}; use a model without one."
+        )
+
+
+def _refuse_missing_weights(path: Path, report: dict[str, Any]) -> None:
+    """Refuse what transformers would fill with random numbers, only printing that it does."""
+    missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if missing:
+        raise ValueError(
+            f"{path}: the LLM's weights must be complete, but {len(missing)} tensors are missing "
+            f"or of another shape (first: {missing[0]!r}); fetch the files again."
+        )
+
+
+@torch.no_grad()
+def _refuse_other_logits(path: Path, llm: FrozenLlm) -> None:
+    """Refuse families that scale or cap their logits or scores in ways of their own."""
+    tokens = torch.arange(4)
+    expected = llm.causal_lm(tokens.unsqueeze(0), use_cache=False).logits[0].float()
+    logits = llm.logits(llm.packed_hidden(llm.embed(tokens), [4])).float()
+    # Half precision differs by rounding; a scale or a cap by much more.
+    if (logits - expected).abs().max() > 0.05 * expected.std():
+        raise ValueError(
+            f"{path}: the LLM's logits must come from its hidden states by one linear layer, but "
+            f"those of {llm.causal_lm.config.model_type!r} do not; this family is not supported."
         )

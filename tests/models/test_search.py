@@ -93,7 +93,6 @@ def test_cached_equals_uncached(chat, monkeypatch, lenpen: float, steps_per_buff
         {"diverse_beam_groups": 5, "diverse_beam_strength": 0.3},
         {"diversity_rate": 0.4},
         {"unkpen": 3.0},
-        {"match_source_len": True},
     ],
     ids=str,
 )
@@ -222,6 +221,13 @@ def test_the_prompt_is_computed_once_per_utterance(chat, monkeypatch: pytest.Mon
     sample = tiny.batch(task, "dev", [0, 1, 2])
     search(task, model, sample)
     assert [shape[0] for shape in shapes] == [3]  # utterances, not beams, and once
+
+
+@pytest.mark.parametrize("options", [{"max_len_a": 1.5}, {"match_source_len": True}], ids=str)
+def test_lengths_by_the_source_are_refused(chat, options: dict[str, Any]):
+    task, model, _ = chat
+    with pytest.raises(ValueError, match="--max-len-a and --match-source-len must not be given"):
+        search(task, model, {}, **options)
 
 
 def test_alignments_are_refused(chat):
