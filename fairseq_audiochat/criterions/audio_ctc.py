@@ -23,6 +23,7 @@ class AudioCtcCriterion(FairseqCriterion):
     def __init__(self, task: Any) -> None:
         super().__init__(task)
         self._reported: Set[str] = set()
+        self._has_unknown = False
 
     def forward(
         self, model: nn.Module, sample: Dict[str, Any], reduce: bool = True
@@ -41,12 +42,27 @@ class AudioCtcCriterion(FairseqCriterion):
             "ntokens": sample["ntokens"],
             "nsentences": sample["nsentences"],
             "infeasible": int((~feasible).sum()),
+            "unknown": self._count_unknown(sample),
         }
         if not model.training:
             paths = greedy_decode(logits, lengths, blank)
             errors = word_errors(sample["transcripts"], self.task.decode_all(paths))
             counts.update(word_errors=errors.errors, words=errors.words)
         return loss, sample_size, counts
+
+    def _count_unknown(self, sample: Dict[str, Any]) -> int:
+        """Pieces for characters that the vocabulary lacks; the first utterance is named."""
+        per_utterance = (sample["target"] == self.task.vocabulary.unk).sum(1)
+        total = int(per_utterance.sum())
+        if total and not self._has_unknown:
+            self._has_unknown = True
+            utterance = sample["utterance_ids"][int(per_utterance.argmax())]
+            logger.warning(
+                "transcripts should have the vocabulary's characters only, but that of utterance "
+                "%r has others, which are trained as <unk> and counted as 'unknown'",
+                utterance,
+            )
+        return total
 
     def _report_infeasible(self, sample: Dict[str, Any], lengths: Tensor, feasible: Tensor) -> None:
         for row in (~feasible).nonzero().flatten().tolist():
@@ -66,12 +82,13 @@ class AudioCtcCriterion(FairseqCriterion):
         """Log nats per piece, the word error rate, and how many utterances did not fit."""
         total = {
             key: sum(float(output.get(key, 0)) for output in logging_outputs)
-            for key in ("loss", "sample_size", "infeasible", "word_errors", "words")
+            for key in ("loss", "sample_size", "infeasible", "unknown", "word_errors", "words")
         }
         pieces = total["sample_size"]
         loss = total["loss"] / pieces if pieces else math.nan  # 0 would be the best checkpoint
         metrics.log_scalar("loss", loss, pieces, round=4)
         metrics.log_scalar_sum("infeasible", total["infeasible"])
+        metrics.log_scalar_sum("unknown", total["unknown"])
         if total["words"]:
             metrics.log_scalar_sum("_word_errors", total["word_errors"])
             metrics.log_scalar_sum("_words", total["words"])

@@ -9,16 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fairseq_audiochat.data.fbank import FRAMES_PER_SECOND
-from fairseq_audiochat.data.features import SpecAugment
+from fairseq_audiochat.data.limits import audio_limit
 from fairseq_audiochat.data.manifest import Manifest
-from fairseq_audiochat.data.speech_dataset import (
-    Indices,
-    Sample,
-    SpeechDataset,
-    pad_features,
-    pad_tokens,
-)
+from fairseq_audiochat.data.padding import pad_features, pad_tokens
+from fairseq_audiochat.data.spec_augment import SpecAugment
+from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
 from fairseq_audiochat.data.vocabulary import Vocabulary
 
 
@@ -56,7 +51,7 @@ class AsrDataset(SpeechDataset):
             "target": self.vocabulary.encode(utterance.text),
         }
 
-    def collater(self, items: list[dict[str, Any]]) -> Sample:
+    def collater(self, items: list[dict[str, Any]]) -> dict[str, Any]:
         """A batch: features ``(B, T, 80)``, their lengths, targets ``(B, L)``, and the texts."""
         if not items:
             return {}
@@ -72,13 +67,3 @@ class AsrDataset(SpeechDataset):
             "utterance_ids": [item["utterance"].id for item in items],
             "transcripts": [item["utterance"].text for item in items],
         }
-
-
-def audio_limit(
-    n_frames: Indices, max_audio_seconds: float | None
-) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    """The limit ``--max-audio-seconds``, as `SpeechDataset.exceeding` wants it."""
-    if max_audio_seconds is None:
-        return []
-    rule = f"are longer than --max-audio-seconds {max_audio_seconds:g}"
-    return [(rule, n_frames > max_audio_seconds * FRAMES_PER_SECOND)]

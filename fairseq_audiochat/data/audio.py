@@ -26,6 +26,8 @@ Waveform = npt.NDArray[np.float32]
 
 _MIN_RATE, _MAX_RATE = 4_000, 384_000  # below telephone, above studio: a broken header
 _MAX_HOURS = 24
+_FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
+_LEAST_SHARE_OF_POWER = 1e-3  # of the channels' power that the mono signal must keep
 _ZIP_SLICE = re.compile(r"^(?P<archive>.+\.zip):(?P<offset>\d+):(?P<length>\d+)$")
 
 
@@ -49,13 +51,13 @@ def read_audio(source: str | Path | bytes, name: str = "") -> Waveform:
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             rate, promised = file.samplerate, file.frames
-            _check_header(promised, rate, name)
+            _check_header(file, name)
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         reason = error.error_string  # the whole message names a buffer in memory
         raise ValueError(f"{name}: the audio must be decodable, but: {reason}") from error
     _check_samples(samples, promised, name)
-    return _resample(_mix_down(samples), rate)
+    return _resample(_mix_down(samples, name), rate)
 
 
 def read_bytes(source: str | Path) -> bytes:
@@ -71,7 +73,13 @@ def read_bytes(source: str | Path) -> bytes:
         return file.read(int(match["length"]))
 
 
-def _check_header(promised: int, rate: int, name: str) -> None:
+def _check_header(file: soundfile.SoundFile, name: str) -> None:
+    rate, promised = file.samplerate, file.frames
+    if file.format not in _FORMATS:
+        raise ValueError(
+            f"{name}: audio must be of the format {', '.join(_FORMATS)}, but is {file.format}, "
+            "which is not checked for being whole; convert it to flac."
+        )
     if not _MIN_RATE <= rate <= _MAX_RATE:
         raise ValueError(
             f"{name}: the sample rate must be between {_MIN_RATE} and {_MAX_RATE} Hz, but is "
@@ -97,10 +105,17 @@ def _check_samples(samples: Waveform, promised: int, name: str) -> None:
         raise ValueError(f"{name}: samples must be finite, but {bad} are NaN or infinite.")
 
 
-def _mix_down(samples: Waveform) -> Waveform:
+def _mix_down(samples: Waveform, name: str) -> Waveform:
+    mono: Waveform = samples.mean(axis=1, dtype=np.float32)
     if samples.shape[1] > 1:
         _say_once(f"recordings with {samples.shape[1]} channels are mixed down to mono")
-    return samples.mean(axis=1, dtype=np.float32)
+        power = float(np.mean(np.square(samples, dtype=np.float64)))
+        if float(np.mean(np.square(mono, dtype=np.float64))) < _LEAST_SHARE_OF_POWER * power:
+            raise ValueError(
+                f"{name}: the mean of the channels must be audible, but they cancel each other "
+                "out; invert one channel or use one of them."
+            )
+    return mono
 
 
 def _resample(waveform: Waveform, rate: int) -> Waveform:

@@ -8,26 +8,22 @@ it is given.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from fairseq_audiochat.data.asr_dataset import audio_limit
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.fbank import Features
-from fairseq_audiochat.data.features import SpecAugment
+from fairseq_audiochat.data.limits import audio_limit
 from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
-from fairseq_audiochat.data.manifest import Manifest
-from fairseq_audiochat.data.responses import Responses
-from fairseq_audiochat.data.speech_dataset import (
-    Indices,
-    Sample,
-    SpeechDataset,
-    pad_features,
-    pad_tokens,
-)
+from fairseq_audiochat.data.manifest import Manifest, Utterance
+from fairseq_audiochat.data.padding import pad_features, pad_tokens
+from fairseq_audiochat.data.responses import Response, Responses
+from fairseq_audiochat.data.spec_augment import SpecAugment
+from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,19 @@ class ContextLimit:
     audio_positions: Callable[[Indices], Indices]
 
 
+class PromptKind(Enum):
+    """What stands in the prompt for the user's words."""
+
+    AUDIO = "audio"
+    TEXT = "text"
+    NONE = "none"
+
+    @staticmethod
+    def of(option: str) -> "PromptKind":
+        """The kind for ``--prompt``; a cascade begins with the recording."""
+        return PromptKind("audio" if option == "cascade" else option)
+
+
 class ChatDataset(SpeechDataset):
     """Utterances with their responses.
 
@@ -50,7 +59,7 @@ class ChatDataset(SpeechDataset):
         manifest: The split's utterances.
         responses: Their responses, aligned with the manifest.
         template: The LLM's chat template.
-        text_prompts: Whether prompts are the transcripts, not the recordings.
+        prompts: What the LLM reads: the recordings, their transcripts, or nothing.
         pad: Padding id of token tensors; no id of the LLM.
         spec_augment: See `SpeechDataset`.
         max_audio_seconds: Longer utterances are excluded, and counted.
@@ -62,7 +71,7 @@ class ChatDataset(SpeechDataset):
         manifest: Manifest,
         responses: Responses,
         template: Llama2Chat,
-        text_prompts: bool,
+        prompts: PromptKind,
         pad: int,
         spec_augment: SpecAugment | None = None,
         max_audio_seconds: float | None = None,
@@ -71,11 +80,12 @@ class ChatDataset(SpeechDataset):
         super().__init__(manifest, spec_augment)
         self.responses = responses
         self.template = template
-        self.text_prompts = text_prompts
+        self.prompts = prompts
         self.pad = pad
         self.max_audio_seconds = max_audio_seconds
         self.context = context
         self._audio_prompt = template.prompt(Conversation.of_audio())
+        self._empty_prompt = template.prompt(Conversation.of_text(""))
 
     def exceeding(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
         """Utterances over ``max_audio_seconds``, or over the LLM's context."""
@@ -87,23 +97,38 @@ class ChatDataset(SpeechDataset):
 
     def _positions(self, indices: Indices) -> Indices:
         assert self.context is not None
-        responses = self.responses.lengths()[indices]
-        if self.text_prompts:
-            return self.responses.prompt_lengths()[indices] + responses
         template = len(self._audio_prompt) - 1  # the placeholder is replaced by the audio
-        return template + self.context.audio_positions(self.sizes[indices]) + responses
+        audio = template + self.context.audio_positions(self.sizes[indices])
+        # The longer of the two in every arm: all arms are measured on the same utterances.
+        prompts: Indices = np.maximum(audio, self.responses.prompt_lengths()[indices])
+        return prompts + self.responses.lengths()[indices]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        response = self.responses[index]
+        utterance, response = self.manifest[index], self.responses[index]
+        self._refuse_stale(utterance, response)
+        spoken = self.prompts is PromptKind.AUDIO
+        prompts = {
+            PromptKind.AUDIO: self._audio_prompt,
+            PromptKind.TEXT: response.prompt,
+            PromptKind.NONE: self._empty_prompt,
+        }
         return {
             "index": index,
-            "utterance": self.manifest[index],
-            "prompt": response.prompt if self.text_prompts else self._audio_prompt,
-            "clips": [] if self.text_prompts else [self.features(index)],
+            "utterance": utterance,
+            "prompt": prompts[self.prompts],
+            "clips": [self.features(index)] if spoken else [],
             "target": response.target(self.template.eos_id),
         }
 
-    def collater(self, items: list[dict[str, Any]]) -> Sample:
+    def _refuse_stale(self, utterance: Utterance, response: Response) -> None:
+        if response.prompt != self.template.prompt(Conversation.of_text(utterance.text)):
+            raise ValueError(
+                f"{self.responses.path}: a response must be to the manifest's transcript, but that "
+                f"of utterance {utterance.id!r} is to {self.template.decode(response.prompt)!r}; "
+                "generate the responses again with data_prep/generate_responses.py."
+            )
+
+    def collater(self, items: list[dict[str, Any]]) -> dict[str, Any]:
         """A batch: prompts (see `collate_prompts`), targets ``(B, L)`` and decoder inputs.
 
         The decoder reads the prompt's last token first, so the first response token is

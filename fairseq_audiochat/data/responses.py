@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.table import RecordBatches, open_table
 
 FORMAT = "fairseq_audiochat.responses/1"
@@ -93,22 +94,22 @@ class Responses:
 
     Args:
         path: The JSON-lines file.
-        utterance_ids: The manifest's ids.
-        manifest_path: The manifest's name, for errors.
+        manifest: The split's utterances.
 
     Raises:
         FileNotFoundError: If the file is missing.
         ValueError: If a record is bad, or responses and utterances do not match one to one.
     """
 
-    def __init__(
-        self, path: str | Path, utterance_ids: pa.ChunkedArray, manifest_path: Path
-    ) -> None:
+    def __init__(self, path: str | Path, manifest: Manifest) -> None:
         self.path = Path(path)
         self._table = open_table(self.path, FORMAT, _parse)
         self.header = read_header(self.path)
-        self._rows = _align(self._table["id"], utterance_ids, self.path, manifest_path)
-        self._ids, self._manifest_path = utterance_ids, manifest_path
+        self._manifest = manifest
+        self._rows = _align(self._table["id"], manifest.ids, self.path, manifest.path)
+
+    def __reduce__(self) -> "tuple[type[Responses], tuple[Path, Manifest]]":
+        return Responses, (self.path, self._manifest)  # a worker maps the file itself
 
     def __getitem__(self, index: int) -> Response:
         """The response to utterance ``index`` of the manifest."""

@@ -5,17 +5,16 @@ batch is dropped. Knows no tokenizer and no model.
 """
 
 import logging
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from fairseq.data import FairseqDataset
-from torch import Tensor
 
-from fairseq_audiochat.data.fbank import NUM_MEL_BINS, Features
-from fairseq_audiochat.data.features import SpecAugment, load_features
+from fairseq_audiochat.data.fbank import Features
+from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.spec_augment import SpecAugment
 
 logger = logging.getLogger(__name__)
 
@@ -107,88 +106,13 @@ class SpeechDataset(FairseqDataset):
             ValueError: If the manifest's length is of another kind: batches are made by it.
         """
         utterance = self.manifest[index]
-        features = load_features(utterance, self.spec_augment, int(self._epoch), index)
+        features = read_features(utterance)
         if not 0.5 < len(features) / utterance.n_frames < 2:
             raise ValueError(
                 f"{self.manifest.path}: 'n_frames' must count 10 ms frames, but is "
                 f"{utterance.n_frames} for {len(features)} (utterance {utterance.id!r}); a "
                 "manifest for waveforms counts samples: divide by 160."
             )
-        return features
-
-
-def exclude(
-    dataset: SpeechDataset, indices: Indices, max_frames: int | None, may_exclude: bool
-) -> Indices:
-    """Apply the limits, and say what each of them excludes.
-
-    Args:
-        dataset: The dataset that ``indices`` point into.
-        indices: Candidates, in order.
-        max_frames: ``--max-tokens`` where an utterance over it cannot be batched.
-        may_exclude: False in validation and generation, where every utterance counts.
-
-    Raises:
-        ValueError: If a limit excludes something although ``may_exclude`` is False, or if
-            nothing is left.
-    """
-    limits = dataset.exceeding(indices)
-    if max_frames is not None:
-        rule = f"have more frames than --max-tokens {max_frames}"
-        limits.append((rule, dataset.sizes[indices] > max_frames))
-    keep = np.ones(len(indices), dtype=bool)
-    for rule, excluded in limits:
-        if excluded.any():
-            _report(dataset, indices, rule, excluded, may_exclude)
-        keep &= ~excluded
-    if not keep.any():
-        raise ValueError(
-            f"{dataset.manifest.path}: some utterance must be within the limits, but none of "
-            f"{len(indices)} is; raise them."
-        )
-    return indices[keep]
-
-
-def _report(
-    dataset: SpeechDataset,
-    indices: Indices,
-    rule: str,
-    excluded: npt.NDArray[np.bool_],
-    may_exclude: bool,
-) -> None:
-    first = dataset.manifest[int(indices[np.argmax(excluded)])].id
-    message = (
-        f"{dataset.manifest.path}: {int(excluded.sum())} of {len(indices)} utterances {rule} "
-        f"(first: {first!r})"
-    )
-    if not may_exclude:
-        raise ValueError(
-            f"{message}; raise the limit, or leave them out of the result with "
-            "--skip-invalid-size-inputs-valid-test."
-        )
-    logger.warning("%s and are left out", message)
-
-
-def pad_features(features: list[Features]) -> tuple[Tensor, Tensor]:
-    """Stack features of different lengths.
-
-    Returns:
-        Float32 features ``(C, T, 80)``, zero behind each end, and int64 ``frame_lengths``
-        ``(C,)``. Without recordings C and T are 0.
-    """
-    frame_lengths = torch.tensor([len(clip) for clip in features], dtype=torch.int64)
-    padded = torch.zeros(len(features), max(map(len, features), default=0), NUM_MEL_BINS)
-    for row, clip in zip(padded, features):
-        row[: len(clip)] = torch.from_numpy(clip)
-    return padded, frame_lengths
-
-
-def pad_tokens(tokens: list[list[int]], pad: int) -> Tensor:
-    """Stack token lists of different lengths: int64 ``(B, L)``, ``pad`` behind each end."""
-    padded = torch.full((len(tokens), max(map(len, tokens), default=0)), pad, dtype=torch.int64)
-    for row, ids in zip(padded, tokens):
-        row[: len(ids)] = torch.tensor(ids, dtype=torch.int64)
-    return padded
-
-
-Sample = dict[str, Any]
+        if self.spec_augment is None:
+            return features
+        return self.spec_augment(features, int(self._epoch), index)

@@ -5,6 +5,7 @@ file beside it and memory-mapped by every later process, so that opening costs m
 and the pages are shared between data loading workers. Knows neither manifests nor responses.
 """
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -36,18 +37,33 @@ def open_table(source: Path, version: str, parse: Callable[[Path], RecordBatches
     if not source.is_file():
         raise FileNotFoundError(f"{source}: the file must exist, but does not; check the path.")
     stamp = _stamp(source, version)
+    table = _find(source, stamp)
+    if table is not None:
+        return table
+    path = _place(source)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(_lock_path(path), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process parses, those beside it wait
+        table = _find(source, stamp)
+        return _map(_build(path, source, stamp, parse)) if table is None else table
+
+
+def _find(source: Path, stamp: dict[str, str]) -> pa.Table | None:
     for path in (_beside(source), _in_cache(source)):
         table = _map_if_whole(path)
         if table is not None and _metadata(table) == stamp:
             return table
-    return _map(_build(source, stamp, parse))
+    return None
 
 
-def _build(source: Path, stamp: dict[str, str], parse: Callable[[Path], RecordBatches]) -> Path:
-    path = _beside(source)
-    if not os.access(path.parent, os.W_OK):
-        path = _in_cache(source)
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _place(source: Path) -> Path:
+    beside = _beside(source)
+    return beside if os.access(beside.parent, os.W_OK) else _in_cache(source)
+
+
+def _build(
+    path: Path, source: Path, stamp: dict[str, str], parse: Callable[[Path], RecordBatches]
+) -> Path:
     logger.info("indexing %s", source)
     # Each process writes its own file and renames it: readers never see half a table.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -94,6 +110,12 @@ def _stamp(source: Path, version: str) -> dict[str, str]:
 
 def _beside(source: Path) -> Path:
     return source.with_name(source.name + ".arrow")
+
+
+def _lock_path(path: Path) -> Path:
+    """Beside no data: a lock is this machine's and this user's."""
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"fairseq_audiochat.{os.getuid()}.{digest}.lock"
 
 
 def _in_cache(source: Path) -> Path:

@@ -48,6 +48,11 @@ class Vocabulary:
             )
         return Vocabulary(path.read_bytes(), str(path))
 
+    @property
+    def unk(self) -> int:
+        """The piece for characters that the vocabulary lacks."""
+        return int(self._sentencepiece.unk_id())
+
     def __len__(self) -> int:
         """Number of classes: pieces and the blank."""
         return self.blank + 1

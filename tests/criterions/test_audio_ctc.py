@@ -22,9 +22,9 @@ class FixedModel(torch.nn.Module):
         return self.logits, lengths
 
 
-def make_criterion() -> AudioCtcCriterion:
+def make_criterion(unk: int = -1) -> AudioCtcCriterion:
     task = SimpleNamespace(
-        vocabulary=SimpleNamespace(blank=2),
+        vocabulary=SimpleNamespace(blank=2, unk=unk),
         decode_all=lambda paths: [" ".join("ab"[piece] for piece in path) for path in paths],
     )
     return AudioCtcCriterion(task)
@@ -56,6 +56,17 @@ def test_an_infeasible_utterance_is_named_once_and_left_out(caplog: pytest.LogCa
         "utterance 'long': the transcript must fit into the encoder's frames, but has 4 pieces "
         "for 3 frames of 80 ms; it is left out of the loss"
     ]
+
+
+def test_characters_outside_the_vocabulary_are_counted(caplog: pytest.LogCaptureFixture):
+    criterion = make_criterion(unk=1)  # the "b" of the first utterance
+    with caplog.at_level(logging.WARNING):
+        counts = criterion(FixedModel([[0, 2, 1], [0, 0, 0]]), SAMPLE)[2]
+        criterion(FixedModel([[0, 2, 1], [0, 0, 0]]), SAMPLE)
+    assert counts["unknown"] == 1
+    named = [r.getMessage() for r in caplog.records if "<unk>" in r.getMessage()]
+    assert len(named) == 1
+    assert "that of utterance 'good' has others" in named[0]
 
 
 def test_validation_counts_word_errors():

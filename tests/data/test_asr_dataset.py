@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_audiochat.data.asr_dataset import AsrDataset, audio_limit
+from fairseq_audiochat.data.asr_dataset import AsrDataset
+from fairseq_audiochat.data.limits import audio_limit
 from fairseq_audiochat.data.manifest import Manifest, write_manifest
 from fairseq_audiochat.data.vocabulary import Vocabulary
 

@@ -195,3 +195,21 @@ def test_slice_of_an_archive(tmp_path: Path) -> None:
     offset, length = content.index(b"RIFF"), len(buffer.getvalue())
     waveform = read_audio(f"{tmp_path}/a.zip:{offset}:{length}")
     assert np.array_equal(waveform, read_audio(buffer.getvalue()))
+
+
+def test_channels_that_cancel_out_are_refused(tmp_path: Path) -> None:
+    left = 0.3 * np.sin(np.arange(16_000) / 20)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, -left], axis=1), 16_000)
+    with pytest.raises(ValueError, match="must be audible, but they cancel each other out"):
+        read_audio(tmp_path / "a.wav")
+    soundfile.write(tmp_path / "b.wav", np.zeros((16_000, 2)), 16_000)  # silence is silence
+    assert (read_audio(tmp_path / "b.wav") == 0).all()
+
+
+@pytest.mark.parametrize("format", ["AIFF", "RF64", "W64", "AU"])
+def test_formats_that_are_not_checked_for_being_whole_are_refused(
+    tmp_path: Path, format: str
+) -> None:
+    soundfile.write(tmp_path / "a", np.zeros(16_000), 16_000, format=format)
+    with pytest.raises(ValueError, match=rf"must be of the format WAV, .*, but is {format}"):
+        read_audio(tmp_path / "a")

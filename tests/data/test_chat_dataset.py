@@ -1,15 +1,21 @@
 """Prompts and responses in a batch: every token at its place, in both kinds of prompt."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fairseq_audiochat.data.chat_dataset import ChatDataset, ContextLimit, collate_prompts
+from fairseq_audiochat.data.chat_dataset import (
+    ChatDataset,
+    ContextLimit,
+    PromptKind,
+    collate_prompts,
+)
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
-from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.manifest import Manifest, write_manifest
 from fairseq_audiochat.data.responses import Responses
 
 PAD = 9_999
@@ -24,8 +30,9 @@ def make(
     folder: Path, template: Llama2Chat, text_prompts: bool, context: ContextLimit | None = None
 ) -> ChatDataset:
     manifest = Manifest(folder / "dev.tsv")
-    responses = Responses(folder / "dev.responses.jsonl", manifest.ids, manifest.path)
-    return ChatDataset(manifest, responses, template, text_prompts, PAD, context=context)
+    responses = Responses(folder / "dev.responses.jsonl", manifest)
+    prompts = PromptKind.TEXT if text_prompts else PromptKind.AUDIO
+    return ChatDataset(manifest, responses, template, prompts, PAD, context=context)
 
 
 def test_spoken_prompts(data_folder: Path, template: Llama2Chat) -> None:
@@ -82,36 +89,46 @@ def test_no_items_are_no_batch(data_folder: Path, template: Llama2Chat) -> None:
     assert make(data_folder, template, text_prompts=False).collater([]) == {}
 
 
-def test_positions_of_spoken_prompts(data_folder: Path, template: Llama2Chat) -> None:
-    """Template without placeholder, 80 ms a position rounded up, response and its EOS."""
-    at_most = ContextLimit(max_positions=57, audio_positions=lambda frames: (frames + 7) // 8)
-    dataset = make(data_folder, template, text_prompts=False, context=at_most)
-    ((rule, exceeding),) = dataset.exceeding(np.arange(len(dataset)))
-    assert rule == "need more than the 57 positions of the LLM"
-    around = template.prompt(Conversation.of_audio())
-    needed = [
-        sum(id != AUDIO_PLACEHOLDER for id in around)
-        + -(-dataset.manifest[index].n_frames // 8)
-        + len(dataset[index]["target"])
-        for index in range(len(dataset))
-    ]
-    assert exceeding.tolist() == [positions > 57 for positions in needed]
-
-
-def test_positions_of_written_prompts(data_folder: Path, template: Llama2Chat) -> None:
-    unlimited = make(data_folder, template, text_prompts=True)
+@pytest.mark.parametrize("text_prompts", [False, True])
+def test_every_arm_excludes_the_same_utterances(
+    data_folder: Path, template: Llama2Chat, text_prompts: bool
+) -> None:
+    """Template and the longer of transcript and audio (a position per 8 frames), and response."""
+    around = sum(token != AUDIO_PLACEHOLDER for token in template.prompt(Conversation.of_audio()))
+    unlimited = make(data_folder, template, text_prompts)
     needed = np.array(
         [
-            len(unlimited.responses[index].prompt) + len(unlimited[index]["target"])
-            for index in range(len(unlimited))
+            max(len(unlimited.responses[i].prompt), around + -(-unlimited.sizes[i] // 8))
+            + len(unlimited[i]["target"])
+            for i in range(len(unlimited))
         ]
     )
     limit = int(np.median(needed))
-    context = ContextLimit(limit, audio_positions=lambda frames: frames * 10**6)  # not asked
-    dataset = make(data_folder, template, text_prompts=True, context=context)
-    ((_, exceeding),) = dataset.exceeding(np.arange(len(dataset)))
+    at_most = ContextLimit(limit, audio_positions=lambda frames: (frames + 7) // 8)
+    dataset = make(data_folder, template, text_prompts, context=at_most)
+    ((rule, exceeding),) = dataset.exceeding(np.arange(len(dataset)))
+    assert rule == f"need more than the {limit} positions of the LLM"
     assert exceeding.tolist() == (needed > limit).tolist()
     assert 0 < exceeding.sum() < len(dataset)
+
+
+def test_the_control_reads_the_template_alone(data_folder: Path, template: Llama2Chat) -> None:
+    dataset = make(data_folder, template, text_prompts=False)
+    dataset.prompts = PromptKind.NONE
+    item = dataset[0]
+    assert item["prompt"] == template.prompt(Conversation.of_text(""))
+    assert item["clips"] == []
+
+
+def test_a_response_to_another_transcript_is_named(
+    data_folder: Path, template: Llama2Chat, tmp_path: Path
+) -> None:
+    rows = [Manifest(data_folder / "dev.tsv")[i] for i in range(7)]
+    write_manifest(tmp_path / "dev.tsv", [row._replace(text="say it again") for row in rows])
+    shutil.copy(data_folder / "dev.responses.jsonl", tmp_path)
+    dataset = make(tmp_path, template, text_prompts=False)
+    with pytest.raises(ValueError, match="must be to the manifest's transcript, but that of utter"):
+        dataset[0]
 
 
 def test_several_recordings_in_one_prompt() -> None:

@@ -7,15 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_audiochat.data.features import SpecAugment, load_features
+from fairseq_audiochat.data.features import read_features
+from fairseq_audiochat.data.limits import exclude
 from fairseq_audiochat.data.manifest import Manifest, Utterance, write_manifest
-from fairseq_audiochat.data.speech_dataset import (
-    Indices,
-    SpeechDataset,
-    exclude,
-    pad_features,
-    pad_tokens,
-)
+from fairseq_audiochat.data.spec_augment import SpecAugment
+from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
 
 
 def dataset_of(folder: Path, *n_frames: int) -> SpeechDataset:
@@ -135,30 +131,25 @@ def test_features_are_those_of_the_epoch(data_folder: Path) -> None:
     utterance = dataset.manifest[3]
     for epoch in (1, 2):
         dataset.set_epoch(epoch)
-        expected = load_features(utterance, masks, epoch, 3)
+        expected = masks(read_features(utterance), epoch, 3)
         assert np.array_equal(dataset.features(3), expected)
     plain = SpeechDataset(dataset.manifest)
-    assert np.array_equal(plain.features(3), load_features(utterance, None, 1, 3))
+    assert np.array_equal(plain.features(3), read_features(utterance))
 
 
 def test_workers_learn_the_epoch(data_folder: Path) -> None:
-    """Persistent workers hold a copy of the dataset; its epoch lies in shared memory."""
-    dataset = SpeechDataset(Manifest(data_folder / "dev.tsv"))
-    assert dataset._epoch.is_shared()
+    """Persistent workers hold a copy of the dataset made in the first epoch."""
+    masks = SpecAugment(2, 20, 2, 20, 0.2, seed=3)
+    dataset = WithFeatures(Manifest(data_folder / "dev.tsv"), masks)
+    loader = torch.utils.data.DataLoader(
+        dataset, batch_size=None, num_workers=1, persistent_workers=True
+    )
+    for epoch in (1, 2, 3):
+        dataset.set_epoch(epoch)
+        expected = masks(read_features(dataset.manifest[3]), epoch, 3)
+        assert np.array_equal(list(loader)[3], expected)
 
 
-def test_features_are_padded_with_zeros_behind() -> None:
-    clips = [np.full((frames, 80), frames, dtype=np.float32) for frames in (2, 3)]
-    padded, lengths = pad_features(clips)
-    assert padded.shape == (2, 3, 80)
-    assert padded[:, :, 0].tolist() == [[2, 2, 0], [3, 3, 3]]
-    assert lengths.tolist() == [2, 3]
-    assert lengths.dtype == torch.int64
-    padded, lengths = pad_features([])
-    assert padded.shape == (0, 0, 80)
-    assert lengths.shape == (0,)
-
-
-def test_tokens_are_padded_behind() -> None:
-    assert pad_tokens([[1, 2], [], [3]], pad=9).tolist() == [[1, 2], [9, 9], [3, 9]]
-    assert pad_tokens([], pad=9).shape == (0, 0)
+class WithFeatures(SpeechDataset):
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.features(index)

@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -119,23 +120,25 @@ def test_bad_source_leaves_nothing(source: Path) -> None:
     assert os.listdir(source.parent) == ["rows.txt"]
 
 
-def test_many_may_open_at_once(source: Path) -> None:
-    """Each builds a table of its own and renames it: no reader sees half a table.
-
-    The barrier lets all four parse at the same time. Threads stand for processes here.
-    """
+def test_of_many_that_open_at_once_one_parses(source: Path) -> None:
+    """The others wait for its table. Threads stand for processes here."""
     source.write_text("\n".join(map(str, range(300))))
     barrier = threading.Barrier(4, timeout=30)
+    parsed = []
 
     def parse(path: Path) -> RecordBatches:
-        for number, batch in enumerate(parse_lines(path)):
-            if number == 150:
-                barrier.wait()
-            yield batch
+        parsed.append(path)
+        time.sleep(0.2)  # time for the others to come
+        yield from parse_lines(path)
+
+    def open_together(_: int) -> list[str]:
+        barrier.wait()
+        return lines(source, parse)
 
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: lines(source, parse), range(4)))
+        results = list(pool.map(open_together, range(4)))
     assert results == [[str(number) for number in range(300)]] * 4
+    assert len(parsed) == 1
     assert sorted(os.listdir(source.parent)) == ["rows.txt", "rows.txt.arrow"]
 
 
