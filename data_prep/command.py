@@ -18,6 +18,21 @@ def run(parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace],
         parser.exit(130, "stopped: run the same command again to go on\n")
 
 
+def positive_number(text: str) -> float:
+    """Parse a factor for `argparse`.
+
+    Raises:
+        ArgumentTypeError: If ``text`` is none, or not finite.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number, but is {text!r}")
+    return number
+
+
 def positive_integer(text: str) -> int:
     """Parse a count for `argparse`.
 

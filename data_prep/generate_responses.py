@@ -6,9 +6,11 @@ killed continues where it was. Reads no audio.
 """
 
 import argparse
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import command
 import torch
@@ -43,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--llm", type=Path, required=True, help="folder of the chat LLM")
     parser.add_argument(
         "--max-length-factor",
-        type=float,
+        type=command.positive_number,
         default=4.0,
         help="a response has at most this many times the prompt's tokens (section 3.2; default 4)",
     )
@@ -57,35 +59,52 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch-size", type=command.positive_integer, default=16, help="prompts per batch"
     )
-    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
+    parser.add_argument(
+        "--dtype",
+        choices=["float32", "bfloat16", "float16"],
+        default="float32",
+        help="dtype in which the LLM computes; in half precision its ids can depend on the batch",
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser
 
 
 def generate(args: argparse.Namespace) -> Path:
     """Write the responses; gives their path."""
-    manifest = Manifest(args.manifest)
-    llm = load_llm(args.llm, getattr(torch, args.dtype)).to(args.device)
-    responder = Responder(llm, args)
     output = args.manifest.with_name(f"{args.manifest.stem}.responses.jsonl")
-    partial = output.with_name(output.name + ".partial")
     if output.exists():
         raise ValueError(
             f"{output}: the responses must not exist already, but do; remove the file to generate "
             "them again."
         )
-    done = resume(partial, responder.header, manifest)
+    manifest = Manifest(args.manifest)
+    llm = load_llm(args.llm, getattr(torch, args.dtype)).to(args.device)
+    responder = Responder(llm, args)
+    partial = output.with_name(output.name + ".partial")
     with open(partial, "a", encoding="utf-8") as file:
+        _lock(file, partial)
+        window = args.batch_size * BATCHES_PER_WINDOW
+        done = resume(partial, responder, manifest, window)
+        file.seek(0, os.SEEK_END)
         progress = tqdm(total=len(manifest), initial=done, unit="response", disable=None)
-        for window in windows(manifest, done, args.batch_size * BATCHES_PER_WINDOW):
-            records = responder.answer(window)
+        for utterances in windows(manifest, done, window):
+            records = responder.answer(utterances)
             file.writelines(record.to_json() + "\n" for record in records)
             file.flush()
-            progress.update(len(window))
+            progress.update(len(utterances))
         progress.close()
-    os.replace(partial, output)
+        os.replace(partial, output)
     report(output)
     return output
+
+
+def _lock(file: TextIO, partial: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ValueError(
+            f"{partial}: one process must write it, but another one does; wait for it."
+        ) from error
 
 
 class Responder:
@@ -145,17 +164,32 @@ def windows(manifest: Manifest, start: int, size: int) -> Iterator[list[Utteranc
         yield [manifest[index] for index in range(first, min(first + size, len(manifest)))]
 
 
-def resume(partial: Path, header: ResponseHeader, manifest: Manifest) -> int:
+def resume(partial: Path, responder: "Responder", manifest: Manifest, window: int) -> int:
     """Prepare the partial file for appending; gives how many utterances are done.
 
-    A half-written last line is removed.
+    What stands behind the last whole window is removed and generated again, so that batches are
+    those of an uninterrupted run.
 
     Raises:
-        ValueError: If the file was begun with another LLM, other settings or another manifest.
+        ValueError: If the file was begun with another LLM, other settings or other transcripts.
     """
-    if not partial.exists() or b"\n" not in partial.read_bytes()[: 1 << 20]:
-        partial.write_text(header.to_json() + "\n", encoding="utf-8")
-        return 0
+    with open(partial, "rb") as file:
+        if not file.readline().endswith(b"\n"):
+            partial.write_text(responder.header.to_json() + "\n", encoding="utf-8")
+            return 0
+        _check_header(partial, responder.header)
+        kept, end = 0, file.tell()
+        for done, line in enumerate(iter(file.readline, b""), start=1):
+            if not line.endswith(b"\n"):
+                break
+            _check_next(partial, line.decode(), done, manifest, responder.template)
+            if done % window == 0 or done == len(manifest):
+                kept, end = done, file.tell()
+    os.truncate(partial, end)
+    return kept
+
+
+def _check_header(partial: Path, header: ResponseHeader) -> None:
     begun = read_header(partial)
     if begun != header:
         raise ValueError(
@@ -163,25 +197,23 @@ def resume(partial: Path, header: ResponseHeader, manifest: Manifest) -> int:
             f"but those are {begun.decoding} and now {header.decoding} (or the LLM is another); "
             "remove the file to begin anew."
         )
-    done, whole = 0, 0
-    with open(partial, "rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            if whole:
-                _check_next(partial, line.decode(), done, manifest)
-                done += 1
-            whole += len(line)
-    os.truncate(partial, whole)
-    return done
 
 
-def _check_next(partial: Path, line: str, done: int, manifest: Manifest) -> None:
-    record = parse_record(line, f"{partial}:{done + 2}")
-    if done >= len(manifest) or record.id != manifest.ids[done].as_py():
+def _check_next(
+    partial: Path, line: str, number: int, manifest: Manifest, template: Llama2Chat
+) -> None:
+    place = f"{partial}:{number + 1}"  # line 1 is the header
+    record = parse_record(line, place)
+    expected = manifest[number - 1] if number <= len(manifest) else None
+    if expected is None or record.id != expected.id:
         raise ValueError(
-            f"{partial}:{done + 2}: responses must follow the manifest's order, but {record.id!r} "
-            f"is not its utterance {done + 1}; remove the file to begin anew."
+            f"{place}: responses must follow the manifest's order, but {record.id!r} is not its "
+            f"utterance {number}; remove the file to begin anew."
+        )
+    if record.prompt != template.prompt(Conversation.of_text(expected.text)):
+        raise ValueError(
+            f"{place}: a response must be to the manifest's transcript, but the transcript of "
+            f"{record.id!r} has changed; remove the file to begin anew."
         )
 
 

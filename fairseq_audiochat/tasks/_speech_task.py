@@ -1,17 +1,22 @@
 """What both tasks share: manifests, augmentation, limits. Registers nothing itself."""
 
+import logging
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
+import numpy as np
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask
 from omegaconf import II, MISSING
 
-from fairseq_audiochat.data.features import SpecAugment
+from fairseq_audiochat.data.limits import exclude
 from fairseq_audiochat.data.manifest import Manifest
-from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset, exclude
+from fairseq_audiochat.data.spec_augment import SpecAugment
+from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -21,7 +26,7 @@ class SpeechTaskConfig(FairseqDataclass):
     data: str = field(default=MISSING, metadata={"help": "folder with one SPLIT.tsv per split"})
     max_audio_seconds: Optional[float] = field(
         default=None,
-        metadata={"help": "leave longer utterances out, and say how many; default: no limit"},
+        metadata={"help": "leave longer utterances out of training, and say how many (no limit)"},
     )
     freq_masks: int = field(
         default=2, metadata={"help": "SpecAugment: frequency masks (Gulati et al. 2020)"}
@@ -75,6 +80,27 @@ class SpeechTask(FairseqTask):
         """
         max_frames = None if max_positions == sys.maxsize else max_positions
         return exclude(dataset, indices, max_frames, may_exclude=ignore_invalid_inputs)
+
+    def valid_step(self, sample: Dict[str, Any], model: Any, criterion: Any) -> Any:
+        """Score a batch; with several processes, fairseq fills shards up with empty ones.
+
+        The counts are plain numbers: fairseq-validate gathers them from all processes, and
+        pickled tensors are ten times as long.
+        """
+        if not sample:
+            return 0, 0, {}
+        loss, sample_size, counts = super().valid_step(sample, model, criterion)
+        return loss, sample_size, {name: float(count) for name, count in counts.items()}
+
+    def announce(self, split: str, is_training: bool) -> None:
+        """Log a split's size, and at once which limits it will break: validation comes late."""
+        dataset: SpeechDataset = self.datasets[split]
+        logger.info("split %s: %d utterances", split, len(dataset))
+        if is_training:
+            return  # reported when the limits are applied
+        for rule, excluded in dataset.exceeding(np.arange(len(dataset))):
+            if excluded.any():
+                logger.warning("split %s: %d utterances %s", split, excluded.sum(), rule)
 
     def manifest(self, split: str) -> Manifest:
         """The utterances of a split."""

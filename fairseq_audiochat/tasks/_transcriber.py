@@ -2,7 +2,7 @@
 
 from typing import List
 
-from fairseq.checkpoint_utils import load_model_ensemble_and_task
+from fairseq.checkpoint_utils import load_checkpoint_to_cpu, load_model_ensemble_and_task
 from torch import Tensor
 
 from fairseq_audiochat.models.conformer_ctc import ConformerCtcModel
@@ -20,12 +20,14 @@ class Transcriber:
     """
 
     def __init__(self, checkpoint_path: str) -> None:
-        models, _, task = load_model_ensemble_and_task([checkpoint_path])
-        if not isinstance(task, AudioCtcTask):
+        state = load_checkpoint_to_cpu(checkpoint_path)
+        name = state["cfg"].task.get("_name")
+        if name != "audio_ctc":
             raise ValueError(
                 f"{checkpoint_path}: --asr-checkpoint must be a checkpoint of audio_ctc, but is "
-                f"one of {type(task).__name__}."
+                f"one of {name!r}."
             )
+        models, _, task = load_model_ensemble_and_task([checkpoint_path], state=state)
         self.task: AudioCtcTask = task
         self.model: ConformerCtcModel = models[0].eval()
 

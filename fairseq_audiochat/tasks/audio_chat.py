@@ -4,6 +4,7 @@ Training, validation (perplexity of the three arms of Table 2) and beam search.
 """
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
@@ -11,9 +12,13 @@ import torch
 from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 from omegaconf import MISSING, DictConfig
-from transformers import AutoConfig
 
-from fairseq_audiochat.data.chat_dataset import ChatDataset, ContextLimit, collate_prompts
+from fairseq_audiochat.data.chat_dataset import (
+    ChatDataset,
+    ContextLimit,
+    PromptKind,
+    collate_prompts,
+)
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
 from fairseq_audiochat.data.llm_dictionary import LlmDictionary
@@ -25,6 +30,7 @@ from fairseq_audiochat.modules.frozen_llm import (
     FrozenLlm,
     check_llm_path,
     load_llm,
+    read_llm_config,
 )
 from fairseq_audiochat.tasks._speech_task import SpeechTask, SpeechTaskConfig, is_training_call
 from fairseq_audiochat.tasks._transcriber import Transcriber
@@ -43,11 +49,11 @@ class AudioChatConfig(SpeechTaskConfig):
     llm_dtype: ChoiceEnum(["float32", "bfloat16", "float16"]) = field(  # type: ignore[valid-type]
         default="float32", metadata={"help": "dtype in which the LLM computes"}
     )
-    prompt: ChoiceEnum(["audio", "text", "cascade"]) = field(  # type: ignore[valid-type]
+    prompt: ChoiceEnum(["audio", "text", "cascade", "none"]) = field(  # type: ignore[valid-type]
         default="audio",
         metadata={
             "help": "what the LLM reads in validation and generation (Table 2): the recording, "
-            "the reference text, or what --asr-checkpoint recognises"
+            "the reference text, what --asr-checkpoint recognises, or (a control) nothing"
         },
     )
     asr_checkpoint: Optional[str] = field(
@@ -77,8 +83,7 @@ class AudioChatTask(SpeechTask):
             )
         llm_path = check_llm_path(cfg.llm)
         self.template = Llama2Chat(llm_path / TOKENIZER_FILE)
-        vocabulary_size = AutoConfig.from_pretrained(llm_path, local_files_only=True).vocab_size
-        self._dictionary = LlmDictionary(self.template, vocabulary_size)
+        self._dictionary = LlmDictionary(self.template, read_llm_config(llm_path).vocab_size)
         self._llm: Optional[FrozenLlm] = None
         self._transcriber: Optional[Transcriber] = None
         self._context: Optional[ContextLimit] = None
@@ -113,19 +118,19 @@ class AudioChatTask(SpeechTask):
         """
         is_training = is_training_call(kwargs)
         manifest = self.manifest(split)
-        responses = Responses(self.path(f"{split}.responses.jsonl"), manifest.ids, manifest.path)
+        responses = Responses(self.path(f"{split}.responses.jsonl"), manifest)
         self._refuse_other_llm(responses)
         self.datasets[split] = ChatDataset(
             manifest,
             responses,
             self.template,
-            text_prompts=self.cfg.prompt == "text",
+            prompts=PromptKind.of(str(self.cfg.prompt)),
             pad=self._dictionary.pad(),
             spec_augment=self.spec_augment(is_training),
-            max_audio_seconds=self.cfg.max_audio_seconds,
+            max_audio_seconds=self.cfg.max_audio_seconds if is_training else None,
             context=self._context,
         )
-        logger.info("split %s: %d utterances", split, len(manifest))
+        self.announce(split, is_training)
 
     def train_step(self, sample: Dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Train on recordings.
@@ -142,7 +147,7 @@ class AudioChatTask(SpeechTask):
 
     def valid_step(self, sample: Dict[str, Any], model: Any, criterion: Any) -> Any:
         """Score the responses behind the prompts that ``--prompt`` names."""
-        counts = self._recognise(sample)
+        counts = self._recognise(sample) if sample else {}
         loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
         return loss, sample_size, {**logging_output, **counts}
 
@@ -177,8 +182,14 @@ class AudioChatTask(SpeechTask):
         """Fairseq's own generator.
 
         Raises:
-            ValueError: If an alignment is asked for: the LLM's attention is not handed out.
+            ValueError: If the length of the answer is to depend on that of the source, which is
+                a template here, or if an alignment is asked for.
         """
+        if getattr(args, "max_len_a", 0) or getattr(args, "match_source_len", False):
+            raise ValueError(
+                "--max-len-a and --match-source-len must not be given, because the length of a "
+                "prompt says nothing about that of its answer; use --max-len-b."
+            )
         if getattr(args, "print_alignment", None):
             raise ValueError(
                 "--print-alignment must not be given, because a prompt of audio embeddings has no "
@@ -201,10 +212,22 @@ class AudioChatTask(SpeechTask):
         with torch.no_grad():
             transcripts = self._transcriber(features, frame_lengths)
         prompts = [self.template.prompt(Conversation.of_text(text)) for text in transcripts]
+        self._refuse_long_prompts(sample, prompts)
         text_input = collate_prompts(prompts, [[] for _ in prompts], self._dictionary.pad())
         net_input.update({name: part.to(features.device) for name, part in text_input.items()})
         errors = word_errors(sample["transcripts"], transcripts)
         return {"prompt_word_errors": errors.errors, "prompt_words": errors.words}
+
+    def _refuse_long_prompts(self, sample: Dict[str, Any], prompts: List[List[int]]) -> None:
+        targets = (sample["target"] != self._dictionary.pad()).sum(1).tolist()
+        limit = self._context.max_positions if self._context else sys.maxsize
+        for utterance_id, prompt, target in zip(sample["utterance_ids"], prompts, targets):
+            if len(prompt) + target > limit:
+                raise ValueError(
+                    f"utterance {utterance_id!r}: what --asr-checkpoint recognises must fit into "
+                    f"the LLM's {limit} positions with its response, but needs "
+                    f"{len(prompt) + target}; leave the utterance out of every arm."
+                )
 
     def _refuse_long_search(self, generator: Any, sample: Dict[str, Any]) -> None:
         if self._context is None or not hasattr(generator, "max_len_b"):

@@ -1,6 +1,5 @@
 """The task ``audio_ctc``: pre-train the audio encoder on transcripts (section 3.1)."""
 
-import logging
 from dataclasses import dataclass, field
 from typing import Any, Dict, List
 
@@ -10,8 +9,6 @@ from fairseq.tasks import register_task
 from fairseq_audiochat.data.asr_dataset import AsrDataset
 from fairseq_audiochat.data.vocabulary import Vocabulary
 from fairseq_audiochat.tasks._speech_task import SpeechTask, SpeechTaskConfig, is_training_call
-
-logger = logging.getLogger(__name__)
 
 _VOCABULARY = "vocabulary"
 
@@ -71,9 +68,9 @@ class AudioCtcTask(SpeechTask):
             self.manifest(split),
             self.vocabulary,
             spec_augment=self.spec_augment(is_training),
-            max_audio_seconds=self.cfg.max_audio_seconds,
+            max_audio_seconds=self.cfg.max_audio_seconds if is_training else None,
         )
-        logger.info("split %s: %d utterances", split, len(self.datasets[split]))
+        self.announce(split, is_training)
 
     def decode_all(self, paths: List[List[int]]) -> List[str]:
         """The texts of decoded pieces."""

@@ -1,14 +1,16 @@
 """Responses: the paper's limits, any batch size, and kills at any byte."""
 
 import argparse
+import fcntl
 import random
+import sys
 from pathlib import Path
 
 import generate_responses
 import pytest
 import tiny
 
-from fairseq_audiochat.data.manifest import Utterance, write_manifest
+from fairseq_audiochat.data.manifest import Manifest, Utterance, write_manifest
 from fairseq_audiochat.data.responses import Responses, parse_record, read_header
 
 
@@ -83,8 +85,9 @@ def test_killed_at_any_byte_and_resumed_gives_the_same_file(
         answered.clear()
         generate_responses.generate(options(manifest, llm_path))
         assert path.read_bytes() == whole
-        kept = max(0, whole[:cut].count(b"\n") - 1)
-        assert sum(answered) == 12 - kept  # nothing whole is generated again
+        whole_records = max(0, whole[:cut].count(b"\n") - 1)
+        # Whole windows of 2 batches of 2 are kept: the others' batches are made anew.
+        assert sum(answered) == 12 - whole_records // 4 * 4
 
 
 def test_what_is_begun_with_other_settings_is_not_continued(manifest: Path, llm_path: Path):
@@ -108,6 +111,31 @@ def test_another_manifest_is_not_continued(manifest: Path, llm_path: Path):
         generate_responses.generate(options(manifest, llm_path))
 
 
+def test_a_changed_transcript_is_not_continued(manifest: Path, llm_path: Path):
+    path = generate_responses.generate(options(manifest, llm_path))
+    path.rename(path.with_name(path.name + ".partial"))
+    first = Manifest(manifest)[0]
+    write_manifest(manifest, [first._replace(text="something else")])
+    with pytest.raises(ValueError, match="but the transcript of 'u0' has changed"):
+        generate_responses.generate(options(manifest, llm_path))
+
+
+def test_two_processes_do_not_write_one_file(manifest: Path, llm_path: Path):
+    partial = manifest.with_name("train.responses.jsonl.partial")
+    with open(partial, "a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match="one process must write it, but another one does"):
+            generate_responses.generate(options(manifest, llm_path))
+
+
+@pytest.mark.parametrize("factor", ["nan", "inf", "0", "-1", "four"])
+def test_a_factor_must_be_a_positive_number(monkeypatch, capsys, factor: str):
+    monkeypatch.setattr(sys, "argv", ["x", "t.tsv", "--llm", "llm", "--max-length-factor", factor])
+    with pytest.raises(SystemExit, match="2"):
+        generate_responses.main()
+    assert f"must be a positive number, but is '{factor}'" in capsys.readouterr().err
+
+
 def test_a_prompt_beyond_the_context_is_named(tmp_path: Path, llm_path: Path):
     write_manifest(tmp_path / "t.tsv", [Utterance("endless", "none.wav", 1, "what " * 300)])
     with pytest.raises(ValueError, match="256 positions, but that of utterance 'endless' has"):
@@ -115,11 +143,9 @@ def test_a_prompt_beyond_the_context_is_named(tmp_path: Path, llm_path: Path):
 
 
 def test_the_file_is_what_training_reads(manifest: Path, llm_path: Path):
-    from fairseq_audiochat.data.manifest import Manifest
-
     path = generate_responses.generate(options(manifest, llm_path))
     utterances = Manifest(manifest)
-    responses = Responses(path, utterances.ids, manifest)
+    responses = Responses(path, utterances)
     assert [responses[i] for i in range(12)] == read(path)
     assert read_header(path).decoding["search"] == "greedy"
     assert responses.lengths().sum() == sum(len(r.target(2)) for r in read(path))

@@ -1,9 +1,13 @@
 """Perplexity does not depend on how the data is batched; wrong set-ups are refused."""
 
 import json
+import logging
 import math
+import pickle
+import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -14,7 +18,7 @@ from fairseq_audiochat.criterions.response_distillation import ResponseDistillat
 from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
 
 
-def validate(task, model, **batching: object) -> dict[str, float]:
+def validate(task, model, shuffle: bool = False, **batching: object) -> dict[str, float]:
     """What fairseq-validate does with its batches."""
     criterion = ResponseDistillationCriterion(task).eval()
     batches = task.get_batch_iterator(
@@ -22,7 +26,7 @@ def validate(task, model, **batching: object) -> dict[str, float]:
     )
     outputs = [
         task.valid_step(sample, model, criterion)[2]
-        for sample in batches.next_epoch_itr(shuffle=False)
+        for sample in batches.next_epoch_itr(shuffle=shuffle)
     ]
     with metrics.aggregate(new_root=True) as aggregate:
         task.reduce_metrics(outputs, criterion)
@@ -48,6 +52,7 @@ def test_perplexity_is_that_of_all_tokens_for_any_batching(data_folder, llm_path
         {"max_sentences": 7},
         {"max_tokens": 700, "required_batch_size_multiple": 8},
         {"max_sentences": 2, "num_workers": 1},
+        {"max_sentences": 2, "shuffle": True, "seed": 5, "disable_iterator_cache": True},
     ):
         result = validate(task, model, **batching)
         assert math.isclose(result["loss"], nats / tokens, rel_tol=1e-4), batching
@@ -61,20 +66,23 @@ def test_two_shards_add_up_to_the_whole(data_folder, llm_path):
     for shard in range(2):
         batches = task.get_batch_iterator(
             task.dataset("dev"),
-            max_sentences=2,
+            max_sentences=3,
             num_shards=2,
             shard_id=shard,
             disable_iterator_cache=True,
         )
         # fairseq fills the shorter shard up with empty batches
-        samples = [sample for sample in batches.next_epoch_itr(shuffle=False) if sample]
+        samples = list(batches.next_epoch_itr(shuffle=False))
         outputs += [task.valid_step(sample, model, criterion)[2] for sample in samples]
-    assert sum(output["nsentences"] for output in outputs) == 7
+    assert outputs.count({}) == 1  # three batches of 3, 3 and 1 for two shards
+    assert sum(output.get("nsentences", 0) for output in outputs) == 7
     whole = tiny.batch(task, "dev", list(range(7)))
     _, tokens, counts = task.valid_step(whole, model, criterion)
-    total = sum(float(output["loss"]) for output in outputs)
+    total = sum(output.get("loss", 0.0) for output in outputs)
     assert math.isclose(total, float(counts["loss"]), rel_tol=1e-5)
-    assert sum(output["ntokens"] for output in outputs) == tokens
+    assert sum(output.get("ntokens", 0) for output in outputs) == tokens
+    # fairseq-validate gathers these dictionaries from all processes: 16 kB for all of a rank's
+    assert len(pickle.dumps(counts)) < 150
 
 
 def test_a_response_cut_by_length_is_not_trained_with_eos(data_folder, llm_path):
@@ -110,6 +118,41 @@ def test_responses_of_another_llm_are_refused(data_folder, llm_path, tmp_path: P
     task, _ = tiny.make_chat(tmp_path / "data", llm_path)
     with pytest.raises(ValueError, match=r"must be those of the LLM in --llm, but differ: embedd"):
         task.load_dataset("dev")
+
+
+def test_validation_says_at_once_what_it_will_refuse(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    llm = tiny.make_llm(tmp_path / "llm", max_position_embeddings=40)
+    task, _ = tiny.make_chat(tiny.make_data(tmp_path / "data", llm, dev=7), llm)
+    with caplog.at_level(logging.WARNING):
+        task.load_dataset("dev")
+    assert re.search(r"split dev: \d utterances need more than the 40 positions", caplog.text)
+
+
+def test_a_recognised_prompt_beyond_the_context_is_named(data_folder, llm_path):
+    task, _ = tiny.make_chat(data_folder, llm_path)
+    sample = tiny.batch(task, "dev", [1, 2])
+    task.cfg.prompt, task._transcriber = "cascade", lambda *_: ["what", "what " * 300]
+    with pytest.raises(ValueError, match=r"utterance 'dev-2': what --asr-checkpoint recognises"):
+        task.valid_step(sample, None, None)
+
+
+def test_the_llm_is_bit_identical_after_training(data_folder, llm_path):
+    task, model = tiny.make_chat(data_folder, llm_path)
+    criterion = ResponseDistillationCriterion(task)
+    stock = model.decoder.llm.causal_lm
+    llm = {name: tensor.clone() for name, tensor in stock.state_dict().items()}
+    trained = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    stub = SimpleNamespace(backward=lambda loss: loss.backward())
+    for update in range(3):
+        optimizer.zero_grad()
+        task.train_step(tiny.batch(task, "dev", [0, 1]), model, criterion, stub, update)
+        optimizer.step()
+    for name, tensor in stock.state_dict().items():
+        assert torch.equal(tensor, llm[name]), name
+    assert all(not torch.equal(p, trained[n]) for n, p in model.named_parameters() if n in trained)
 
 
 def test_a_response_beyond_the_context_is_counted(data_folder, tmp_path: Path):

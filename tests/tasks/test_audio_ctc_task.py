@@ -63,7 +63,7 @@ def test_only_the_split_that_is_trained_on_is_augmented(data_folder: Path):
 
 def test_limits_are_reported(data_folder: Path, caplog: pytest.LogCaptureFixture):
     task = make_task(data_folder, max_audio_seconds=1.2)
-    task.load_dataset("train")
+    task.load_dataset("train", epoch=1, combine=True, data_selector=None)
     dataset = task.dataset("train")
     short = int((dataset.sizes <= 120).sum())
     assert 0 < short < 20
@@ -84,12 +84,21 @@ def test_limits_are_reported(data_folder: Path, caplog: pytest.LogCaptureFixture
         )
 
 
-def test_another_tasks_checkpoint_cannot_recognise(
-    data_folder: Path, monkeypatch: pytest.MonkeyPatch
-):
-    other = ([torch.nn.Linear(1, 1)], None, object())
-    monkeypatch.setattr(
-        "fairseq_audiochat.tasks._transcriber.load_model_ensemble_and_task", lambda _: other
-    )
-    with pytest.raises(ValueError, match="must be a checkpoint of audio_ctc, but is one of object"):
-        Transcriber("chat.pt")
+def test_the_audio_limit_is_for_training_only(data_folder: Path):
+    task = make_task(data_folder, max_audio_seconds=1.2)
+    task.load_dataset("train")
+    dataset = task.dataset("train")
+    assert len(task.filter_indices_by_size(dataset.ordered_indices(), dataset)) == 20
+
+
+def test_another_tasks_checkpoint_cannot_recognise(tmp_path: Path):
+    history = {"num_updates": 0, "lr_scheduler_state": {}, "criterion_name": "x"}
+    checkpoint = {
+        "cfg": {"task": {"_name": "audio_chat"}, "model": {"_name": "audio_prefix_llm"}},
+        "model": {},
+        "optimizer_history": [{**history, "optimizer_name": "adam", "best_loss": 1.0}],
+        "extra_state": {"epoch": 1, "train_iterator": {"epoch": 1}},
+    }
+    torch.save(checkpoint, tmp_path / "chat.pt")
+    with pytest.raises(ValueError, match="checkpoint of audio_ctc, but is one of 'audio_chat'"):
+        Transcriber(str(tmp_path / "chat.pt"))

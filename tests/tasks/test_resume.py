@@ -1,6 +1,8 @@
 """Killed and resumed training ends where uninterrupted training does, bit for bit."""
 
+import pickle
 import re
+import signal
 import socket
 import time
 from pathlib import Path
@@ -39,15 +41,36 @@ def launch(arguments: list[object], processes: int) -> list:
 
 
 def kill_after_update(running: list, save_dir: Path, update: int) -> None:
+    """Kill all ranks when ``checkpoint_last.pt`` has seen some updates.
+
+    fairseq copies that file into place, so it can be half-written: the ranks are stopped to look
+    at it, and killed or continued.
+    """
     deadline = time.monotonic() + 120
-    # fairseq names no checkpoint after the update at the end of an epoch
-    while not any(int(path.stem.split("_")[2]) >= update for path in save_dir.glob("*_*_*.pt")):
+    send_all(running, signal.SIGSTOP)
+    while saved_updates(save_dir) < update:
+        send_all(running, signal.SIGCONT)
+        time.sleep(0.02)
         assert all(process.poll() is None for process in running), "finished before the kill"
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        send_all(running, signal.SIGSTOP)
+    send_all(running, signal.SIGKILL)
     for process in running:
-        process.kill()
         process.communicate()
+
+
+def send_all(running: list, number: signal.Signals) -> None:
+    for process in running:
+        process.send_signal(number)
+
+
+def saved_updates(save_dir: Path) -> int:
+    """Updates in ``checkpoint_last.pt``; 0 if it is not there or not whole."""
+    try:
+        state = torch.load(save_dir / "checkpoint_last.pt", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        return 0
+    return int(state["optimizer_history"][-1]["num_updates"])
 
 
 def updates_at_start(output: str) -> int:
