@@ -3,7 +3,7 @@
 import logs
 import pytest
 import report
-import write_controls
+import shuffle_recordings
 from logs import Question
 
 from fairseq_audiochat.data.manifest import Utterance
@@ -86,7 +86,7 @@ def test_shuffled_recordings_say_something_else() -> None:
     rows = [Utterance(f"u{i}", f"{i}.flac", 100 + i, f"text {i % 5}", f"v{i}") for i in range(20)]
     spoken = {row.audio: row.text for row in rows}
     for seed in range(20):
-        mixed = write_controls.shuffled(rows, seed)
+        mixed = shuffle_recordings.shuffled(rows, seed)
         assert [(row.id, row.text) for row in mixed] == [(row.id, row.text) for row in rows]
         assert all(spoken[row.audio] != row.text for row in mixed)
         assert sorted(row.audio for row in mixed) == sorted(spoken)
@@ -95,4 +95,4 @@ def test_shuffled_recordings_say_something_else() -> None:
 def test_recordings_of_one_sentence_cannot_be_shuffled() -> None:
     rows = [Utterance(f"u{i}", f"{i}.flac", 100, "the same") for i in range(3)]
     with pytest.raises(ValueError, match="two different transcripts"):
-        write_controls.shuffled(rows, seed=1)
+        shuffle_recordings.shuffled(rows, seed=1)
