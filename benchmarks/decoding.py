@@ -27,8 +27,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from fairseq_audiochat.models.llm_decoder import LlmDecoder
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
-from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
 from fairseq_audiochat.modules.llm_attention import ATTENTION_NAME
+from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
 
 SETTINGS = [(1, 60), (1, 300), (4, 300), (1, 1000)]  # utterances, prompt positions
 EOS = 2

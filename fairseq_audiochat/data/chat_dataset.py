@@ -6,8 +6,7 @@ V vocabulary, K beams. Knows no model: how many positions a recording takes is a
 it is given.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.fbank import Features
 from fairseq_audiochat.data.limits import audio_limit
@@ -24,19 +24,6 @@ from fairseq_audiochat.data.padding import pad_features, pad_tokens
 from fairseq_audiochat.data.responses import Response, Responses
 from fairseq_audiochat.data.spec_augment import SpecAugment
 from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
-
-
-@dataclass(frozen=True)
-class ContextLimit:
-    """How much fits into the LLM.
-
-    Args:
-        max_positions: Positions of prompt and response together.
-        audio_positions: From 10 ms frames (int64 array) to positions.
-    """
-
-    max_positions: int
-    audio_positions: Callable[[Indices], Indices]
 
 
 class PromptKind(Enum):

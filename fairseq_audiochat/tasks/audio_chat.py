@@ -4,7 +4,6 @@ Training, validation (perplexity of the three arms of Table 2) and beam search.
 """
 
 import logging
-import sys
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
@@ -13,17 +12,12 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 from omegaconf import MISSING, DictConfig
 
-from fairseq_audiochat.data.chat_dataset import (
-    ChatDataset,
-    ContextLimit,
-    PromptKind,
-    collate_prompts,
-)
+from fairseq_audiochat.data.chat_dataset import ChatDataset, PromptKind
+from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
-from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
+from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.llm_dictionary import LlmDictionary
 from fairseq_audiochat.data.responses import Responses
-from fairseq_audiochat.metrics.word_errors import word_errors
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmModel, read_encoder_checkpoint
 from fairseq_audiochat.modules.frozen_llm import (
     TOKENIZER_FILE,
@@ -32,8 +26,8 @@ from fairseq_audiochat.modules.frozen_llm import (
     load_llm,
     read_llm_config,
 )
+from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks._speech_task import SpeechTask, SpeechTaskConfig, is_training_call
-from fairseq_audiochat.tasks._transcriber import Transcriber
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +79,7 @@ class AudioChatTask(SpeechTask):
         self.template = Llama2Chat(llm_path / TOKENIZER_FILE)
         self._dictionary = LlmDictionary(self.template, read_llm_config(llm_path).vocab_size)
         self._llm: Optional[FrozenLlm] = None
-        self._transcriber: Optional[Transcriber] = None
+        self._cascade: Optional[Cascade] = None
         self._context: Optional[ContextLimit] = None
 
     @property
@@ -165,7 +159,8 @@ class AudioChatTask(SpeechTask):
             ValueError: If prompt and longest response exceed the LLM's positions.
         """
         self._recognise(sample)
-        self._refuse_long_search(generator, sample)
+        if self._context is not None and hasattr(generator, "max_len_b"):  # it searches
+            self._context.refuse_long_search(sample, generator.max_len_b)
         first = self.template.prompt(Conversation.of_audio())[-1]
         # fairseq's diverse beam search takes the ids for rows of the batch.
         rows = torch.arange(len(sample["id"]), device=sample["id"].device)
@@ -202,48 +197,14 @@ class AudioChatTask(SpeechTask):
         return self._dictionary
 
     def _recognise(self, sample: Dict[str, Any]) -> Dict[str, int]:
-        """With ``--prompt cascade``, put what is recognised in the place of the recordings."""
+        """With ``--prompt cascade``, let the LLM read what a CTC checkpoint recognises."""
         if self.cfg.prompt != "cascade":
             return {}
-        if self._transcriber is None:
-            self._transcriber = Transcriber(str(self.cfg.asr_checkpoint))
-        net_input = sample["net_input"]
-        features, frame_lengths = net_input["features"], net_input["frame_lengths"]
-        with torch.no_grad():
-            transcripts = self._transcriber(features, frame_lengths)
-        prompts = [self.template.prompt(Conversation.of_text(text)) for text in transcripts]
-        self._refuse_long_prompts(sample, prompts)
-        text_input = collate_prompts(prompts, [[] for _ in prompts], self._dictionary.pad())
-        net_input.update({name: part.to(features.device) for name, part in text_input.items()})
-        errors = word_errors(sample["transcripts"], transcripts)
+        if self._cascade is None:
+            path, pad = str(self.cfg.asr_checkpoint), self._dictionary.pad()
+            self._cascade = Cascade(path, self.template, pad)
+        errors = self._cascade.replace_audio(sample, self.load_llm().max_positions)
         return {"prompt_word_errors": errors.errors, "prompt_words": errors.words}
-
-    def _refuse_long_prompts(self, sample: Dict[str, Any], prompts: List[List[int]]) -> None:
-        targets = (sample["target"] != self._dictionary.pad()).sum(1).tolist()
-        limit = self._context.max_positions if self._context else sys.maxsize
-        for utterance_id, prompt, target in zip(sample["utterance_ids"], prompts, targets):
-            if len(prompt) + target > limit:
-                raise ValueError(
-                    f"utterance {utterance_id!r}: what --asr-checkpoint recognises must fit into "
-                    f"the LLM's {limit} positions with its response, but needs "
-                    f"{len(prompt) + target}; leave the utterance out of every arm."
-                )
-
-    def _refuse_long_search(self, generator: Any, sample: Dict[str, Any]) -> None:
-        if self._context is None or not hasattr(generator, "max_len_b"):
-            return  # fairseq's scorer reads responses, it does not search
-        net_input = sample["net_input"]
-        rows = (net_input["src_tokens"] == AUDIO_PLACEHOLDER).nonzero()[:, 0]
-        audio_positions = self._context.audio_positions(net_input["frame_lengths"][: len(rows)])
-        prompts = net_input["src_lengths"].index_add(0, rows, audio_positions - 1)
-        room = self._context.max_positions - int(prompts.max()) - 1  # EOS
-        if generator.max_len_b > room:
-            longest = sample["utterance_ids"][int(prompts.argmax())]
-            raise ValueError(
-                f"--max-len-b must leave prompt and response within the LLM's "
-                f"{self._context.max_positions} positions, but is {generator.max_len_b} and the "
-                f"prompt of utterance {longest!r} has {int(prompts.max())}; {room} would fit."
-            )
 
     def _refuse_other_llm(self, responses: Responses) -> None:
         if self._llm is None:

@@ -9,10 +9,10 @@ import torch
 
 from fairseq_audiochat.data.chat_dataset import (
     ChatDataset,
-    ContextLimit,
     PromptKind,
     collate_prompts,
 )
+from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
 from fairseq_audiochat.data.manifest import Manifest, write_manifest

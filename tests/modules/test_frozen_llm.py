@@ -58,6 +58,15 @@ def test_its_tensors_are_in_no_state_dict(llm_path: Path):
         wrapper.load_state_dict({**state, "llm.causal_lm.lm_head.weight": torch.zeros(1)})
 
 
+def test_tied_embeddings_load(tmp_path: Path):
+    """One tensor under two names: a state dict without the LLM must be complete for both."""
+    llm = load_llm(tiny.make_llm(tmp_path / "llm", tie_word_embeddings=True), torch.float32)
+    wrapper = torch.nn.ModuleDict({"llm": llm})
+    wrapper.load_state_dict(wrapper.state_dict(), strict=True)
+    head, embedding = llm.causal_lm.get_output_embeddings(), llm.causal_lm.get_input_embeddings()
+    assert head.weight is embedding.weight
+
+
 def test_fingerprint_does_not_depend_on_the_compute_dtype(llm_path: Path):
     assert (
         load_llm(llm_path, torch.float32).fingerprint

@@ -15,6 +15,7 @@ import torch
 from fairseq.logging import metrics
 
 from fairseq_audiochat.criterions.response_distillation import ResponseDistillationCriterion
+from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
 
 
@@ -133,7 +134,9 @@ def test_validation_says_at_once_what_it_will_refuse(
 def test_a_recognised_prompt_beyond_the_context_is_named(data_folder, llm_path):
     task, _ = tiny.make_chat(data_folder, llm_path)
     sample = tiny.batch(task, "dev", [1, 2])
-    task.cfg.prompt, task._transcriber = "cascade", lambda *_: ["what", "what " * 300]
+    task.cfg.prompt, task._cascade = "cascade", Cascade.__new__(Cascade)
+    task._cascade.template, task._cascade.pad = task.template, task.target_dictionary.pad()
+    task._cascade.transcribe = lambda *_: ["what", "what " * 300]
     with pytest.raises(ValueError, match=r"utterance 'dev-2': what --asr-checkpoint recognises"):
         task.valid_step(sample, None, None)
 

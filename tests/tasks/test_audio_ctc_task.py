@@ -8,8 +8,9 @@ import sentencepiece
 import tiny
 import torch
 
+from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.vocabulary import Vocabulary
-from fairseq_audiochat.tasks._transcriber import Transcriber
+from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks.audio_ctc import AudioCtcConfig, AudioCtcTask
 
 
@@ -91,7 +92,7 @@ def test_the_audio_limit_is_for_training_only(data_folder: Path):
     assert len(task.filter_indices_by_size(dataset.ordered_indices(), dataset)) == 20
 
 
-def test_another_tasks_checkpoint_cannot_recognise(tmp_path: Path):
+def test_another_tasks_checkpoint_cannot_recognise(tmp_path: Path, llm_path: Path):
     history = {"num_updates": 0, "lr_scheduler_state": {}, "criterion_name": "x"}
     checkpoint = {
         "cfg": {"task": {"_name": "audio_chat"}, "model": {"_name": "audio_prefix_llm"}},
@@ -101,4 +102,4 @@ def test_another_tasks_checkpoint_cannot_recognise(tmp_path: Path):
     }
     torch.save(checkpoint, tmp_path / "chat.pt")
     with pytest.raises(ValueError, match="checkpoint of audio_ctc, but is one of 'audio_chat'"):
-        Transcriber(str(tmp_path / "chat.pt"))
+        Cascade(str(tmp_path / "chat.pt"), Llama2Chat(llm_path / "tokenizer.model"), pad=340)

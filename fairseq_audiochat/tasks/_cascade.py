@@ -1,0 +1,80 @@
+"""The cascade: a CTC checkpoint recognises the recordings, and the LLM reads the transcripts."""
+
+from typing import Any, Dict, List
+
+import torch
+from fairseq.checkpoint_utils import load_checkpoint_to_cpu, load_model_ensemble_and_task
+from torch import Tensor
+
+from fairseq_audiochat.data.chat_dataset import collate_prompts
+from fairseq_audiochat.data.conversation import Conversation
+from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.metrics.word_errors import WordErrors, word_errors
+from fairseq_audiochat.models.conformer_ctc import ConformerCtcModel
+from fairseq_audiochat.tasks.audio_ctc import AudioCtcTask
+
+
+class Cascade:
+    """Puts what is recognised in the place of the recordings.
+
+    Args:
+        checkpoint_path: A checkpoint of the task ``audio_ctc``.
+        template: The LLM's chat template.
+        pad: Padding id of token tensors.
+
+    Raises:
+        ValueError: If the checkpoint is another task's.
+    """
+
+    def __init__(self, checkpoint_path: str, template: Llama2Chat, pad: int) -> None:
+        state = load_checkpoint_to_cpu(checkpoint_path)
+        name = state["cfg"].task.get("_name")
+        if name != "audio_ctc":
+            raise ValueError(
+                f"{checkpoint_path}: --asr-checkpoint must be a checkpoint of audio_ctc, but is "
+                f"one of {name!r}."
+            )
+        models, _, task = load_model_ensemble_and_task([checkpoint_path], state=state)
+        self.task: AudioCtcTask = task
+        self.model: ConformerCtcModel = models[0].eval()
+        self.template, self.pad = template, pad
+
+    @torch.no_grad()
+    def transcribe(self, features: Tensor, frame_lengths: Tensor) -> List[str]:
+        """Transcripts of recordings ``(C, T, 80)`` with lengths ``(C,)``, greedily."""
+        self.model.to(features.device)
+        return self.task.decode_all(self.model.transcribe(features, frame_lengths))
+
+    def replace_audio(self, sample: Dict[str, Any], max_positions: int) -> WordErrors:
+        """Give a batch text prompts instead of spoken ones.
+
+        Args:
+            sample: The batch; its prompts are replaced.
+            max_positions: What prompt and response may need together.
+
+        Returns:
+            The word errors of the new prompts.
+
+        Raises:
+            ValueError: If a prompt and its response need more.
+        """
+        net_input = sample["net_input"]
+        features, frame_lengths = net_input["features"], net_input["frame_lengths"]
+        transcripts = self.transcribe(features, frame_lengths)
+        prompts = [self.template.prompt(Conversation.of_text(text)) for text in transcripts]
+        self._refuse_long(sample, prompts, max_positions)
+        text_input = collate_prompts(prompts, [[] for _ in prompts], self.pad)
+        net_input.update({name: part.to(features.device) for name, part in text_input.items()})
+        return word_errors(sample["transcripts"], transcripts)
+
+    def _refuse_long(
+        self, sample: Dict[str, Any], prompts: List[List[int]], max_positions: int
+    ) -> None:
+        targets = (sample["target"] != self.pad).sum(1).tolist()
+        for utterance_id, prompt, target in zip(sample["utterance_ids"], prompts, targets):
+            if len(prompt) + target > max_positions:
+                raise ValueError(
+                    f"utterance {utterance_id!r}: what --asr-checkpoint recognises must fit into "
+                    f"the LLM's {max_positions} positions with its response, but needs "
+                    f"{len(prompt) + target}; leave the utterance out of every arm."
+                )
