@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 
 from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Manifest, Utterance
-from fairseq_audiochat.data.speech_dataset import pad_features
+from fairseq_audiochat.data.padding import pad_features
 
 _STYLE = {
     "figure.dpi": 110,
