@@ -23,7 +23,10 @@ LLM = REPOSITORY / "examples/mini/llm"
 
 
 def train(data: Path, save_dir: Path, *options: object) -> str:
-    common = ["--user-dir", USER_DIR, *OPTIMIZATION, "--max-tokens", 6000, "--valid-subset", "dev"]
+    """Train on the twenty-odd utterances of the smallest training set, to learn them by heart."""
+    common = ["--user-dir", USER_DIR, *OPTIMIZATION, "--max-tokens", 3000, "--batch-size", 4]
+    common += ["--lr", 2e-3, "--encoder-dropout", 0, "--freq-masks", 0, "--time-masks", 0]
+    common += ["--train-subset", "train_9hr", "--valid-subset", "dev", "--validate-interval", 99]
     return run("fairseq-train", data, *common, "--save-dir", save_dir, *options)
 
 
@@ -32,26 +35,29 @@ def training_losses(output: str) -> list[float]:
 
 
 def test_the_method_learns_from_real_speech(tmp_path: Path):
-    run_script("prepare_mls.py", CORPUS, tmp_path)
+    run_script("prepare_mls.py", CORPUS, tmp_path, "--limited", "9hr")
     run_script(
         "train_vocabulary.py",
         tmp_path / "train.tsv",
         *("--output", tmp_path / "spm.model", "--size", 60),
     )
-    for split in ("train", "dev", "test"):
+    for split in ("train_9hr", "dev", "test"):
         run_script("generate_responses.py", tmp_path / f"{split}.tsv", "--llm", LLM)
 
     ctc_dir, chat_dir = tmp_path / "ctc", tmp_path / "chat"
     losses = training_losses(
-        train(tmp_path, ctc_dir, *CTC, "--max-epoch", 8, "--no-epoch-checkpoints")
+        train(tmp_path, ctc_dir, *CTC, "--max-epoch", 36, "--no-epoch-checkpoints")
     )
-    # Nats per piece. Knowing the pieces' frequencies alone gives about 3.3 with 60 pieces.
-    assert losses[-1] < 0.5 * losses[0]
-    assert losses[-1] < 4.0
+    # Nats per piece. The frequencies of 60 pieces alone give about 3.5, where CTC lingers before
+    # it listens; a run of 70 epochs passed 2.4 in the 19th and 0.2 in the 28th.
+    assert losses[0] > 3.5
+    assert losses[-1] < 2.0
 
     chat = [*CHAT, "--llm", LLM, "--encoder-checkpoint", ctc_dir / "checkpoint_last.pt"]
-    losses = training_losses(train(tmp_path, chat_dir, *chat, "--max-epoch", 6))
-    assert losses[-1] < 0.7 * losses[0]
+    losses = training_losses(
+        train(tmp_path, chat_dir, *chat, "--max-epoch", 10, "--no-epoch-checkpoints")
+    )
+    assert losses[-1] < 0.5 * losses[0]
 
     options = [
         *(tmp_path, "--user-dir", USER_DIR, "--task", "audio_chat", "--llm", LLM, "--cpu"),
