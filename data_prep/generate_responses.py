@@ -1,7 +1,7 @@
 """Let the LLM answer every transcript of a manifest (the paper's section 3.2).
 
 The LLM reads the transcript in the paper's prompt and answers greedily, with at most four
-times the prompt's tokens. Records are written in the manifest's order, so that a run that was
+times the transcript's tokens. Records are written in the manifest's order, so that a run that was
 killed continues where it was. Reads no audio.
 """
 

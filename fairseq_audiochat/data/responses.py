@@ -103,6 +103,11 @@ class Responses:
 
     def __init__(self, path: str | Path, manifest: Manifest) -> None:
         self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(
+                f"{self.path}: the responses must exist, but do not; make them with "
+                "data_prep/generate_responses.py."
+            )
         self._table = open_table(self.path, FORMAT, _parse)
         self.header = read_header(self.path)
         self._manifest = manifest

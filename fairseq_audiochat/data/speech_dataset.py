@@ -90,9 +90,9 @@ class SpeechDataset(FairseqDataset):
         if len(indices) and max_tokens is not None and np.max(self.sizes[indices]) > max_tokens:
             longest = int(indices[np.argmax(self.sizes[indices])])
             raise ValueError(
-                f"--max-tokens must hold every utterance, but is {max_tokens} frames and utterance "
-                f"{self.manifest[longest].id!r} has {self.sizes[longest]}; raise it, or exclude "
-                "long utterances with --max-audio-seconds."
+                f"{self.manifest.path}: --max-tokens (in validation --max-tokens-valid) must hold "
+                f"every utterance, but is {max_tokens} frames and utterance "
+                f"{self.manifest[longest].id!r} has {self.sizes[longest]}; raise it."
             )
         if len(indices) == 0:
             return []

@@ -1,5 +1,6 @@
 """The cascade: a CTC checkpoint recognises the recordings, and the LLM reads the transcripts."""
 
+from pathlib import Path
 from typing import Any, Dict, List
 
 import torch
@@ -23,16 +24,22 @@ class Cascade:
         pad: Padding id of token tensors.
 
     Raises:
-        ValueError: If the checkpoint is another task's.
+        FileNotFoundError: If the checkpoint is missing.
+        ValueError: If it is another task's.
     """
 
     def __init__(self, checkpoint_path: str, template: Llama2Chat, pad: int) -> None:
+        if not Path(checkpoint_path).is_file():
+            raise FileNotFoundError(
+                f"{checkpoint_path}: --asr-checkpoint must exist, but does not; give that of a "
+                "training with --task audio_ctc."
+            )
         state = load_checkpoint_to_cpu(checkpoint_path)
         name = state["cfg"].task.get("_name")
         if name != "audio_ctc":
             raise ValueError(
                 f"{checkpoint_path}: --asr-checkpoint must be a checkpoint of audio_ctc, but is "
-                f"one of {name!r}."
+                f"one of {name!r}; give the one that pre-training made."
             )
         models, _, task = load_model_ensemble_and_task([checkpoint_path], state=state)
         self.task: AudioCtcTask = task

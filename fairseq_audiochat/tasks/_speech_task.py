@@ -107,8 +107,18 @@ class SpeechTask(FairseqTask):
         return Manifest(self.path(f"{split}.tsv"))
 
     def path(self, name: str) -> Path:
-        """A file in the data folder."""
-        return Path(self.cfg.data) / name
+        """A file in the data folder.
+
+        Raises:
+            FileNotFoundError: If there is no such folder.
+        """
+        folder = Path(self.cfg.data)
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{folder}: the data folder must exist, but does not; check the path (with Hydra "
+                "it must be absolute)."
+            )
+        return folder / name
 
     def spec_augment(self, is_training: bool) -> Optional[SpecAugment]:
         """The masks for training; none elsewhere."""

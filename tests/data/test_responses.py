@@ -147,7 +147,7 @@ def test_files_without_provenance_are_refused(tmp_path: Path, header: str) -> No
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no\.jsonl: the file must exist, but does not"):
+    with pytest.raises(FileNotFoundError, match=r"no\.jsonl: the responses must exist, but do not"):
         load(tmp_path / "no.jsonl", "a")
 
 

@@ -47,8 +47,8 @@ def test_utterance_longer_than_a_batch_is_named(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path, 10, 30, 20)
     with pytest.raises(
         ValueError,
-        match=r"--max-tokens must hold every utterance, but is 25 frames and utterance 'u1' has "
-        r"30; raise it, or exclude long utterances with --max-audio-seconds",
+        match=r"--max-tokens-valid\) must hold every utterance, but is 25 frames and utterance "
+        r"'u1' has 30; raise it",
     ):
         dataset.batch_by_size(dataset.ordered_indices(), max_tokens=25)
 

@@ -103,6 +103,14 @@ def test_training_on_text_prompts_is_refused(data_folder, llm_path):
         task.train_step({}, None, None, None, 0)
 
 
+def test_missing_responses_are_named(data_folder, llm_path, tmp_path: Path):
+    shutil.copytree(data_folder, tmp_path / "data")
+    (tmp_path / "data/dev.responses.jsonl").unlink()
+    task, _ = tiny.make_chat(tmp_path / "data", llm_path)
+    with pytest.raises(FileNotFoundError, match=r"make them with data_prep/generate_responses\.py"):
+        task.load_dataset("dev")
+
+
 def test_a_cascade_needs_its_checkpoint(data_folder, llm_path):
     config = AudioChatConfig(data=str(data_folder), llm=str(llm_path), prompt="cascade")
     with pytest.raises(ValueError, match="--asr-checkpoint must be given with --prompt cascade"):

@@ -92,6 +92,16 @@ def test_the_audio_limit_is_for_training_only(data_folder: Path):
     assert len(task.filter_indices_by_size(dataset.ordered_indices(), dataset)) == 20
 
 
+def test_a_missing_data_folder_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="nodata: the data folder must exist, but does not"):
+        make_task(tmp_path / "nodata").load_dataset("train")
+
+
+def test_a_missing_asr_checkpoint_is_named(tmp_path: Path, llm_path: Path):
+    with pytest.raises(FileNotFoundError, match="--asr-checkpoint must exist, but does not; give"):
+        Cascade(str(tmp_path / "no.pt"), Llama2Chat(llm_path / "tokenizer.model"), pad=340)
+
+
 def test_another_tasks_checkpoint_cannot_recognise(tmp_path: Path, llm_path: Path):
     history = {"num_updates": 0, "lr_scheduler_state": {}, "criterion_name": "x"}
     checkpoint = {
