@@ -22,7 +22,7 @@ class ResponseDistillationCriterion(FairseqCriterion):
         net_input, target = sample["net_input"], sample["target"]
         hidden = model(**net_input, features_only=True)
         targets = target[target != self.task.target_dictionary.pad()]
-        loss, correct = response_loss(model.decoder.output_layer(hidden), targets)
+        loss, correct = response_loss(hidden, model.decoder.llm.head, targets)
         counts = {
             "loss": loss.detach(),
             "correct": correct,

@@ -16,6 +16,7 @@ import torch
 
 from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
+from fairseq_audiochat.data.cost_limit import cut_by_cost
 from fairseq_audiochat.data.fbank import Features
 from fairseq_audiochat.data.limits import audio_limit
 from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
@@ -51,6 +52,7 @@ class ChatDataset(SpeechDataset):
         spec_augment: See `SpeechDataset`.
         max_audio_seconds: Longer utterances are excluded, and counted.
         context: What fits into the LLM; utterances over it are excluded, and counted.
+        max_llm_positions: Positions of prompts and responses per batch; None is no limit.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class ChatDataset(SpeechDataset):
         spec_augment: SpecAugment | None = None,
         max_audio_seconds: float | None = None,
         context: ContextLimit | None = None,
+        max_llm_positions: int | None = None,
     ) -> None:
         super().__init__(manifest, spec_augment)
         self.responses = responses
@@ -71,6 +74,7 @@ class ChatDataset(SpeechDataset):
         self.pad = pad
         self.max_audio_seconds = max_audio_seconds
         self.context = context
+        self.max_llm_positions = max_llm_positions
         self._audio_prompt = template.prompt(Conversation.of_audio())
         self._empty_prompt = template.prompt(Conversation.of_text(""))
 
@@ -81,6 +85,33 @@ class ChatDataset(SpeechDataset):
             rule = f"need more than the {self.context.max_positions} positions of the LLM"
             limits.append((rule, self._positions(indices) > self.context.max_positions))
         return limits
+
+    def batch_by_size(
+        self,
+        indices: Indices,
+        max_tokens: int | None = None,
+        max_sentences: int | None = None,
+        required_batch_size_multiple: int = 1,
+    ) -> list[list[int]]:
+        """Batches of at most ``max_llm_positions`` besides what `SpeechDataset` limits.
+
+        The encoder computes padded frames, the LLM its positions without padding.
+
+        Raises:
+            ValueError: If an utterance alone exceeds a limit.
+        """
+        batches = super().batch_by_size(indices, max_tokens, max_sentences)
+        if self.max_llm_positions is None or self.context is None or not batches:
+            return batches
+        positions = self._positions(np.arange(len(self)))
+        longest = int(indices[np.argmax(positions[indices])])
+        if positions[longest] > self.max_llm_positions:
+            raise ValueError(
+                f"{self.manifest.path}: --max-llm-positions must hold every utterance, but is "
+                f"{self.max_llm_positions} and utterance {self.manifest[longest].id!r} needs "
+                f"{positions[longest]}; raise it."
+            )
+        return cut_by_cost(batches, positions, self.max_llm_positions)
 
     def _positions(self, indices: Indices) -> Indices:
         assert self.context is not None

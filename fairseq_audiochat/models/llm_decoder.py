@@ -56,7 +56,8 @@ class LlmDecoder(FairseqIncrementalDecoder):
     def extract_features(self, prev_output_tokens: Tensor, encoder_out: EncoderOut) -> Tensor:
         """Hidden states at the response positions only.
 
-        Prompts and responses are packed without padding; see `FrozenLlm.packed_hidden`.
+        Prompts and responses are packed without padding, and what all prompts begin with is read
+        once; see `FrozenLlm.packed_hidden`.
 
         Returns:
             ``(N, D)``, row after row of ``prev_output_tokens``, N = tokens that are not padding.
@@ -64,11 +65,13 @@ class LlmDecoder(FairseqIncrementalDecoder):
         prompts, rows = prompts_of(encoder_out), encoder_out["utterance_index"][0]
         is_token = prev_output_tokens != self.pad
         tokens = self.llm.embed(prev_output_tokens.masked_fill(~is_token, 0))
+        prefix = encoder_out["common_prefix"][0]
         is_prompt = length_mask(prompts.lengths, prompts.embeddings.size(1))[rows]
+        is_prompt[:, : len(prefix)] = False
         # (B, P + L): of each row first the prompt, then the response
         real = torch.cat((is_prompt, is_token), dim=1)
         embeddings = torch.cat((prompts.embeddings[rows], tokens), dim=1)[real]
-        hidden = self.llm.packed_hidden(embeddings, real.sum(1).tolist())
+        hidden = self.llm.packed_hidden(embeddings, real.sum(1).tolist(), prefix)
         is_response = torch.cat((torch.zeros_like(is_prompt), is_token), dim=1)[real]
         return hidden[is_response]
 

@@ -10,7 +10,11 @@ from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
 from fairseq_audiochat.modules.audio_adapter import AudioAdapter
 from fairseq_audiochat.modules.conformer import ConformerEncoder
 from fairseq_audiochat.modules.mask import length_mask
-from fairseq_audiochat.modules.prompt_assembly import PromptEmbeddings, assemble_prompts
+from fairseq_audiochat.modules.prompt_assembly import (
+    PromptEmbeddings,
+    assemble_prompts,
+    common_prefix_length,
+)
 
 EncoderOut = Dict[str, List[Tensor]]
 
@@ -45,9 +49,10 @@ class PromptEncoder(FairseqEncoder):
         """Build prompts; the arguments are those of `collate_prompts`.
 
         Returns:
-            ``prompt_embeddings`` ``(B, P, D)``, ``prompt_lengths`` ``(B,)``, and
-            ``utterance_index`` ``(B,)``: the prompt that each row of the decoder reads, which
-            is all that a reorder changes.
+            ``prompt_embeddings`` ``(B, P, D)``, ``prompt_lengths`` ``(B,)``;
+            ``common_prefix`` ``(Q, D)``: what all prompts begin with; and ``utterance_index``
+            ``(B,)``: the prompt that each row of the decoder reads, which is all that a reorder
+            changes.
         """
         placeholders = src_tokens == AUDIO_PLACEHOLDER
         is_entry = length_mask(src_lengths, src_tokens.size(1))
@@ -56,9 +61,11 @@ class PromptEncoder(FairseqEncoder):
         audio, audio_lengths = self.embed_audio(features, frame_lengths)
         prompts = assemble_prompts(embeddings, src_lengths, placeholders, audio, audio_lengths)
         rows = torch.arange(len(src_tokens), device=src_tokens.device)
+        prefix = embeddings[0, : common_prefix_length(tokens, src_lengths, placeholders)]
         return {
             "prompt_embeddings": [prompts.embeddings],
             "prompt_lengths": [prompts.lengths],
+            "common_prefix": [prefix],
             "utterance_index": [rows],
         }
 

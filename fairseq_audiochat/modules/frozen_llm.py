@@ -4,12 +4,17 @@ Knows neither audio nor prompts: it embeds tokens, transforms embeddings, and pr
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
+    apply_activation_checkpointing,
+    checkpoint_wrapper,
+)
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -17,8 +22,9 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
 )
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from fairseq_audiochat.modules.llm_attention import ATTENTION_NAME
+from fairseq_audiochat.modules.llm_attention import ATTENTION_NAME, KeysAndValues, Packing
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint, fingerprint
 
 TOKENIZER_FILE = "tokenizer.model"
@@ -54,25 +60,43 @@ class FrozenLlm(nn.Module):
         """Standard deviation of the input embeddings' entries."""
         return float(self.causal_lm.get_input_embeddings().weight.float().std())
 
-    def packed_hidden(self, embeddings: Tensor, sequence_lengths: Sequence[int]) -> Tensor:
+    def packed_hidden(
+        self,
+        embeddings: Tensor,
+        sequence_lengths: Sequence[int],
+        common_prefix: Tensor | None = None,
+    ) -> Tensor:
         """Final hidden states of sequences that stand side by side, without padding.
 
         Args:
             embeddings: All sequences' embeddings, one behind the other, ``(N, D)``.
             sequence_lengths: Their lengths; the sum is N.
+            common_prefix: Embeddings ``(Q, D)`` that stand before every sequence. They are read
+                once, and are constants: no gradient flows into them.
 
         Returns:
-            ``(N, D)``; each sequence as if it were alone, its positions counted from 0.
+            ``(N, D)``; each sequence as if it were alone behind the prefix.
         """
-        positions = torch.cat([torch.arange(length) for length in sequence_lengths])
+        start = 0 if common_prefix is None else len(common_prefix)
+        prefix = self._read(common_prefix) if common_prefix is not None and start else []
+        positions = torch.cat([torch.arange(start, start + size) for size in sequence_lengths])
         output = self.causal_lm.base_model(
             inputs_embeds=embeddings.unsqueeze(0),
             position_ids=positions.unsqueeze(0).to(embeddings.device),
-            sequence_lengths=list(sequence_lengths),
+            packing=Packing(sequence_lengths, prefix),
             use_cache=False,
         )
         hidden: Tensor = output.last_hidden_state.squeeze(0)
         return hidden
+
+    @torch.no_grad()
+    def _read(self, embeddings: Tensor) -> list[KeysAndValues]:
+        """What every layer makes of embeddings ``(Q, D)``."""
+        remembered: list[KeysAndValues] = []
+        self.causal_lm.base_model(
+            inputs_embeds=embeddings.unsqueeze(0), remember=remembered, use_cache=False
+        )
+        return remembered
 
     def prefill(self, embeddings: Tensor, cache: Cache) -> None:
         """Fill a cache with keys and values of prompts ``(B, P, D)``, padded on the right."""
@@ -100,10 +124,28 @@ class FrozenLlm(nn.Module):
         hidden: Tensor = output.last_hidden_state
         return hidden
 
+    @property
+    def head(self) -> nn.Linear:
+        """From hidden states to unnormalised predictions, V of them."""
+        head: nn.Linear = self.causal_lm.get_output_embeddings()
+        return head
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised predictions: ``(..., D)`` to ``(..., V)``."""
-        logits: Tensor = self.causal_lm.get_output_embeddings()(hidden)
+        logits: Tensor = self.head(hidden)
         return logits
+
+    def checkpoint_activations(self) -> None:
+        """Keep only the layers' inputs for the backward pass, and compute the rest again.
+
+        Gradients stay the same: a frozen LLM draws no random numbers.
+        """
+        apply_activation_checkpointing(
+            self.causal_lm,
+            checkpoint_wrapper_fn=partial(checkpoint_wrapper, preserve_rng_state=False),
+            check_fn=lambda module: isinstance(module, GradientCheckpointingLayer),
+        )
+        self.eval()  # the wrappers come in training mode
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrozenLlm":
         """Move with the model, but keep the dtype: ``--fp16`` is about what is trained."""

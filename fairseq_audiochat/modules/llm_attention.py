@@ -1,21 +1,41 @@
 """Attention of the LLM in training and in search, registered with transformers.
 
 The LLM's own code stays untouched: its layers call the attention function named
-``ATTENTION_NAME``. With the keyword ``sequence_lengths`` it attends causally within each
-sequence of a packed row, so that training computes nothing for padding; with a mask, as the
-mask says; and else it is transformers' own causal attention.
+``ATTENTION_NAME``, and hand it the keywords that its model was called with. With ``packing`` it
+attends causally within each sequence of a packed row, so that training computes nothing for
+padding; with a mask, as the mask says; and else it is transformers' own causal attention.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.bias import causal_lower_right
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 ATTENTION_NAME = "audiochat"
+
+
+class KeysAndValues(NamedTuple):
+    """What a layer attends to: keys and values ``(1, H_kv, Q, d)``."""
+
+    keys: Tensor
+    values: Tensor
+
+
+class Packing(NamedTuple):
+    """How a row is made up of sequences.
+
+    Args:
+        lengths: Positions of each sequence; their sum is N.
+        prefix: For each layer what stands before every one of the sequences; none if empty.
+    """
+
+    lengths: Sequence[int]
+    prefix: Sequence[KeysAndValues] = ()
 
 
 def attention(
@@ -24,7 +44,8 @@ def attention(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    sequence_lengths: Sequence[int] | None = None,
+    packing: Packing | None = None,
+    remember: list[KeysAndValues] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Transformers' attention signature.
@@ -35,15 +56,19 @@ def attention(
         key: ``(1, H_kv, N, d)`` if packed.
         value: Like ``key``.
         attention_mask: A 4-D mask or None; unused if packed.
-        sequence_lengths: Lengths of the packed sequences; their sum is N.
+        packing: The sequences of a packed row.
+        remember: Where every layer leaves its keys and values, for a `Packing`'s prefix.
         **kwargs: ``scaling`` and whatever else the layer passes on.
 
     Returns:
         ``(1, N, H, d)``, and no attention weights.
     """
     scale = kwargs.get("scaling")
-    if sequence_lengths is not None:
-        return _packed(query, key, value, sequence_lengths, scale).transpose(1, 2), None
+    if remember is not None:
+        remember.append(KeysAndValues(key, value))
+    if packing is not None:
+        prefix = packing.prefix[int(module.layer_idx)] if packing.prefix else None  # type: ignore[arg-type]
+        return _packed(query, key, value, packing.lengths, prefix, scale).transpose(1, 2), None
     if attention_mask is not None:
         return _masked(query, key, value, attention_mask, scale).transpose(1, 2), None
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
@@ -51,14 +76,25 @@ def attention(
 
 
 def _packed(
-    query: Tensor, key: Tensor, value: Tensor, lengths: Sequence[int], scale: float | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    lengths: Sequence[int],
+    prefix: KeysAndValues | None,
+    scale: float | None,
 ) -> Tensor:
     grouped = query.size(1) != key.size(1)
-    sequences = zip(*(x.split(list(lengths), dim=2) for x in (query, key, value)))
-    attended = [
-        F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=grouped)
-        for q, k, v in sequences
-    ]
+    attended = []
+    for q, k, v in zip(*(x.split(list(lengths), dim=2) for x in (query, key, value))):
+        if prefix is not None:
+            k, v = torch.cat((prefix.keys, k), dim=2), torch.cat((prefix.values, v), dim=2)
+        # The last query sees all keys, and each one before it one key fewer.
+        causal = causal_lower_right(q.size(2), k.size(2))
+        attended.append(
+            F.scaled_dot_product_attention(
+                q, k, v, attn_mask=causal, scale=scale, enable_gqa=grouped
+            )
+        )
     return torch.cat(attended, dim=2)
 
 

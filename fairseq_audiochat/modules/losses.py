@@ -1,24 +1,78 @@
 """Losses as pure functions: a sum in nats and the count that it is over; the trainer divides."""
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_audiochat.modules.mask import length_mask
 
+_LOGITS_PER_CHUNK = 1 << 23  # 32 MiB in float32, 262 tokens of Llama-2: enough rows for any device
 
-def response_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of response tokens (the paper's section 3.2).
+
+def response_loss(
+    hidden: Tensor, head: nn.Linear, targets: Tensor, logits_per_chunk: int = _LOGITS_PER_CHUNK
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of response tokens under a frozen LLM (the paper's section 3.2).
+
+    Logits are made and left again chunk by chunk, and the gradient with them, so that the memory
+    does not grow with tokens times vocabulary.
 
     Args:
-        logits: Of the response positions only, ``(N, V)``, any float dtype.
+        hidden: Final hidden states at the response positions only, ``(N, D)``.
+        head: The LLM's output layer, frozen.
         targets: Int64 ``(N,)``.
+        logits_per_chunk: Logits that exist at a time, at least one token's.
 
     Returns:
         The sum in nats, float32 (log-softmax over 32k classes needs it), and how many targets
         are the most probable token. Both 0 without tokens.
+
+    Raises:
+        ValueError: If the head is to be trained: it would get no gradient.
     """
-    loss = F.cross_entropy(logits.float(), targets, reduction="sum")
-    return loss, (logits.detach().argmax(-1) == targets).sum()
+    if head.weight.requires_grad:
+        raise ValueError(
+            "The LLM's output layer must be frozen, but its weight requires gradients; the "
+            "response loss gives it none."
+        )
+    tokens = max(1, logits_per_chunk // head.out_features)
+    loss, correct = _ChunkedCrossEntropy.apply(hidden, head, targets, tokens)
+    return loss, correct
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Computes the gradient in the forward pass, while a chunk's logits are there."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, head: nn.Linear, targets: Tensor, chunk: int
+    ) -> tuple[Tensor, Tensor]:
+        loss = hidden.new_zeros((), dtype=torch.float32)
+        correct = targets.new_zeros(())
+        gradients = []
+        for states, target in zip(hidden.split(chunk), targets.split(chunk)):
+            logits = head(states).float()
+            correct += (logits.argmax(-1) == target).sum()
+            index = target.unsqueeze(1)
+            normaliser = logits.logsumexp(-1, keepdim=True)
+            loss += (normaliser - logits.gather(1, index)).sum()
+            if ctx.needs_input_grad[0]:
+                # d loss / d logits = softmax - one-hot, in the place of the logits
+                delta = logits.sub_(normaliser).exp_()
+                delta.scatter_add_(1, index, -torch.ones_like(delta[:, :1]))
+                gradients.append(delta.to(head.weight.dtype) @ head.weight)
+        if gradients:
+            ctx.save_for_backward(torch.cat(gradients))
+        ctx.mark_non_differentiable(correct)
+        return loss, correct
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors
+        hidden_gradient = saved[0] * gradients[0].to(saved[0].dtype) if saved else None
+        return hidden_gradient, None, None, None
 
 
 def ctc_loss(

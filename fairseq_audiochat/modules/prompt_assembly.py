@@ -46,3 +46,16 @@ def assemble_prompts(
     audio_rows = rows[placeholders].unsqueeze(1).expand_as(columns)
     prompt = prompt.index_put((audio_rows[real], columns[real]), audio[real].to(prompt.dtype))
     return PromptEmbeddings(prompt, lengths)
+
+
+def common_prefix_length(tokens: Tensor, token_lengths: Tensor, placeholders: Tensor) -> int:
+    """Leading tokens that all prompts have in common, up to the first recording.
+
+    Args:
+        tokens: Int64 ``(B, N)``.
+        token_lengths: Entries per prompt, int64 ``(B,)``.
+        placeholders: Bool ``(B, N)``, True where a recording stands.
+    """
+    differs = ((tokens != tokens[:1]) | placeholders).any(0)
+    differs |= torch.arange(len(differs), device=differs.device) >= token_lengths.min()
+    return int((differs.cumsum(0) == 0).sum())

@@ -50,6 +50,13 @@ class AudioChatConfig(SpeechTaskConfig):
             "the reference text, what --asr-checkpoint recognises, or (a control) nothing"
         },
     )
+    max_llm_positions: Optional[int] = field(
+        default=None,
+        metadata={
+            "help": "at most this many LLM positions (prompts and responses) per batch: "
+            "--max-tokens limits the encoder's frames alone (no limit)"
+        },
+    )
     asr_checkpoint: Optional[str] = field(
         default=None, metadata={"help": "CTC checkpoint that recognises for --prompt cascade"}
     )
@@ -123,6 +130,7 @@ class AudioChatTask(SpeechTask):
             spec_augment=self.spec_augment(is_training),
             max_audio_seconds=self.cfg.max_audio_seconds if is_training else None,
             context=self._context,
+            max_llm_positions=self.cfg.max_llm_positions,
         )
         self.announce(split, is_training)
 

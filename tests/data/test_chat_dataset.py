@@ -112,6 +112,29 @@ def test_every_arm_excludes_the_same_utterances(
     assert 0 < exceeding.sum() < len(dataset)
 
 
+def test_batches_hold_what_the_llm_may_compute(data_folder: Path, template: Llama2Chat) -> None:
+    everything = ContextLimit(1_000, audio_positions=lambda frames: (frames + 7) // 8)
+    dataset = make(data_folder, template, text_prompts=False, context=everything)
+    order = dataset.ordered_indices()
+    around = sum(token != AUDIO_PLACEHOLDER for token in template.prompt(Conversation.of_audio()))
+    costs = [
+        max(len(dataset.responses[i].prompt), around + -(-dataset.sizes[i] // 8))
+        + len(dataset[i]["target"])
+        for i in range(len(dataset))
+    ]
+    dataset.max_llm_positions = 2 * max(costs)
+    batches = dataset.batch_by_size(order, max_sentences=4)
+    assert [index for batch in batches for index in batch] == order.tolist()
+    assert all(sum(costs[index] for index in batch) <= 2 * max(costs) for batch in batches)
+    assert len(batches) > len(order) / 4, "the limit must have cut some batch"
+    dataset.max_llm_positions = max(costs) - 1
+    longest = dataset.manifest[int(np.argmax(costs))].id
+    with pytest.raises(
+        ValueError, match=f"must hold every utterance, but is .*'{longest}' needs {max(costs)}"
+    ):
+        dataset.batch_by_size(order)
+
+
 def test_the_control_reads_the_template_alone(data_folder: Path, template: Llama2Chat) -> None:
     dataset = make(data_folder, template, text_prompts=False)
     dataset.prompts = PromptKind.NONE

@@ -37,6 +37,47 @@ def test_packed_gradients_equal_stock_transformers_alone(llm_path: Path):
         torch.testing.assert_close(grad, alone.grad[0], atol=1e-4, rtol=1e-4)
 
 
+def test_a_common_prefix_is_read_once_and_changes_nothing(llm_path: Path):
+    llm = load_llm(llm_path, torch.float32)
+    stock = AutoModelForCausalLM.from_pretrained(llm_path, attn_implementation="eager").eval()
+    lengths = [7, 1, 12]
+    prefix = llm.embed(torch.randint(3, 300, (5,)))
+    packed = llm.embed(torch.randint(3, 300, (sum(lengths),))).requires_grad_()
+    logits = llm.logits(llm.packed_hidden(packed, lengths, prefix))
+    logits.logsumexp(-1).sum().backward()
+    parts = zip(*(x.split(lengths) for x in (packed.detach(), logits, packed.grad)))
+    for part, got, gradient in parts:
+        alone = torch.cat((prefix, part)).unsqueeze(0).requires_grad_()
+        expected = stock(inputs_embeds=alone).logits[0, 5:]
+        torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-5)
+        expected.logsumexp(-1).sum().backward()
+        torch.testing.assert_close(gradient, alone.grad[0, 5:], atol=1e-4, rtol=1e-4)
+
+
+def test_checkpointed_activations_give_the_same_gradients_from_less(llm_path: Path):
+    lengths = [9, 14]
+    plain, checkpointed = load_llm(llm_path, torch.float32), load_llm(llm_path, torch.float32)
+    checkpointed.checkpoint_activations()
+    prefix = plain.embed(torch.randint(3, 300, (4,)))
+    packed = plain.embed(torch.randint(3, 300, (sum(lengths),)))
+    gradients, kept = [], []
+    for llm in (plain, checkpointed):
+        numbers: list[int] = []
+        leaf = packed.clone().requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, numbers=numbers: numbers.append(tensor.numel()) or tensor,
+            lambda tensor: tensor,
+        ):
+            hidden = llm.packed_hidden(leaf, lengths, prefix)
+        hidden.square().sum().backward()
+        gradients.append(leaf.grad)
+        kept.append(sum(numbers))
+    assert torch.equal(*gradients)
+    assert kept[1] < kept[0] / 3
+    assert not any(module.training for module in checkpointed.modules())
+    assert checkpointed.state_dict() == {}
+
+
 def test_it_is_frozen_and_in_eval_mode(llm_path: Path):
     llm = load_llm(llm_path, torch.float32).train()
     assert not any(module.training for module in llm.modules())
