@@ -77,6 +77,13 @@ def make_batch(utterances: int, seed: int, width: int, args: argparse.Namespace)
     )
 
 
+def real_positions(batch: Batch) -> int:
+    """Positions of all utterances, the template's among them."""
+    responses = sum(map(len, batch.responses))
+    template = (PREFIX_TOKENS + SUFFIX_TOKENS) * len(batch.responses)
+    return responses + int(batch.audio_lengths.sum()) + template
+
+
 def transformers_step(llm: torch.nn.Module, batch: Batch) -> Step:
     """Embeddings padded on the right, labels at the responses; loss and gradients."""
     embed = llm.get_input_embeddings()
@@ -136,7 +143,7 @@ def matrix_products(llm: FrozenLlm, batch: Batch) -> Callable[[], None]:
         if isinstance(module, torch.nn.Linear)
     ]
     responses = sum(map(len, batch.responses))
-    positions = responses + int(batch.audio_lengths.sum()) + SUFFIX_TOKENS * len(batch.responses)
+    positions = real_positions(batch) - PREFIX_TOKENS * len(batch.responses)
     make = {"device": batch.audio.device, "dtype": batch.audio.dtype}
     products = [(weight, positions) for weight in weights] + [(llm.head.weight, responses)]
     inputs = {
@@ -178,10 +185,10 @@ def measure(utterances: int, seed: int, args: argparse.Namespace) -> None:
     expected, got = results["transformers"][1], results["ours"][1]  # type: ignore[index]
     difference = float((got - expected).abs().max() / expected.abs().max())
     lengths = batch.audio_lengths.cpu() + torch.tensor([len(r) for r in batch.responses])
-    lengths += PREFIX_TOKENS + SUFFIX_TOKENS
+    longest = int(lengths.max()) + PREFIX_TOKENS + SUFFIX_TOKENS
     cells = [
         f"B{utterances} #{seed}",
-        f"{float(lengths.max() * utterances / lengths.sum()):.2f}",
+        f"{longest * utterances / real_positions(batch):.2f}",
         *(f"{seconds[name]:.2f}" for name in names),
         f"{seconds['transformers'] / seconds['ours']:.2f}",
         f"{seconds['limit'] / seconds['ours']:.0%}",
