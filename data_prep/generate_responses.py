@@ -25,8 +25,9 @@ from fairseq_audiochat.data.responses import (
     parse_record,
     read_header,
 )
-from fairseq_audiochat.modules.frozen_llm import TOKENIZER_FILE, FrozenLlm, load_llm
+from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.greedy_response import respond
+from fairseq_audiochat.modules.llm_loading import TOKENIZER_FILE, load_llm
 
 BATCHES_PER_WINDOW = 16  # within a window, prompts of similar length are answered together
 

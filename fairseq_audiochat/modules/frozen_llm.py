@@ -1,33 +1,23 @@
-"""The frozen LLM: any causal LM that transformers loads, by path, never trained, never saved.
+"""The frozen LLM: any causal LM of transformers, never trained, never saved.
 
 Knows neither audio nor prompts: it embeds tokens, transforms embeddings, and predicts.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
     apply_activation_checkpointing,
     checkpoint_wrapper,
 )
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    Cache,
-    PretrainedConfig,
-    PreTrainedModel,
-)
+from transformers import Cache, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from fairseq_audiochat.modules.llm_attention import ATTENTION_NAME, KeysAndValues, Packing
-from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint, fingerprint
-
-TOKENIZER_FILE = "tokenizer.model"
+from fairseq_audiochat.modules.llm_attention import KeysAndValues, Packing
+from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
 
 
 class FrozenLlm(nn.Module):
@@ -168,105 +158,3 @@ class FrozenLlm(nn.Module):
                 f"(first: {stored[0]!r}); the LLM is loaded from its own path."
             )
         state_dict.update(super().state_dict(prefix=prefix))
-
-
-def load_llm(path: str | Path, dtype: torch.dtype) -> FrozenLlm:
-    """Load a causal LM in Hugging Face format, with the tokenizer beside it.
-
-    Args:
-        path: Its folder.
-        dtype: The dtype to compute in.
-
-    Raises:
-        ValueError: If the folder holds no whole causal LM, or one that is not supported.
-    """
-    path = Path(path)
-    _refuse_sliding_window(path, read_llm_config(path))
-    try:
-        # In the stored dtype first, so that the fingerprint does not depend on ours.
-        causal_lm, report = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype="auto",
-            local_files_only=True,
-            attn_implementation=ATTENTION_NAME,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{path}: the LLM's weights must be readable, but: {error}") from error
-    _refuse_missing_weights(path, report)
-    embedding = causal_lm.get_input_embeddings().weight
-    llm_fingerprint = fingerprint(causal_lm.config, path / TOKENIZER_FILE, embedding)
-    llm = FrozenLlm(causal_lm.to(dtype), llm_fingerprint)
-    _refuse_other_logits(path, llm)
-    return llm
-
-
-def read_llm_config(path: str | Path) -> PretrainedConfig:
-    """The configuration of the causal LM in a folder.
-
-    Raises:
-        ValueError: If a file is missing, or the model is no causal LM.
-    """
-    path = check_llm_path(path)
-    try:
-        config = AutoConfig.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"{path}: the LLM's config.json must be that of a model which transformers knows, but: "
-            f"{error}"
-        ) from error
-    if type(config) not in AutoModelForCausalLM._model_mapping:
-        raise ValueError(
-            f"{path}: the LLM must be a causal LM in Hugging Face format, but its config.json "
-            f"describes a {config.model_type!r} model."
-        )
-    return config
-
-
-def check_llm_path(path: str | Path) -> Path:
-    """The LLM's folder as a path, if it has a configuration and a tokenizer.
-
-    Raises:
-        ValueError: If a file is missing.
-    """
-    path = Path(path)
-    for name in ("config.json", TOKENIZER_FILE):
-        if not (path / name).is_file():
-            raise ValueError(
-                f"{path}: the LLM must be a folder with {name}, but has none; give --llm the "
-                "folder of a Llama-2-chat model in Hugging Face format."
-            )
-    return path
-
-
-def _refuse_sliding_window(path: Path, config: PretrainedConfig) -> None:
-    window = getattr(config, "sliding_window", None)
-    if window is not None and window < config.max_position_embeddings:
-        raise ValueError(
-            f"{path}: the LLM must attend to all earlier positions, but has a sliding window of "
-            f"{window}; use a model without one."
-        )
-
-
-def _refuse_missing_weights(path: Path, report: dict[str, Any]) -> None:
-    """Refuse what transformers would fill with random numbers, only printing that it does."""
-    missing = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
-    if missing:
-        raise ValueError(
-            f"{path}: the LLM's weights must be complete, but {len(missing)} tensors are missing "
-            f"or of another shape (first: {missing[0]!r}); fetch the files again."
-        )
-
-
-@torch.no_grad()
-def _refuse_other_logits(path: Path, llm: FrozenLlm) -> None:
-    """Refuse families that scale or cap their logits or scores in ways of their own."""
-    tokens = torch.arange(4)
-    expected = llm.causal_lm(tokens.unsqueeze(0), use_cache=False).logits[0].float()
-    logits = llm.logits(llm.packed_hidden(llm.embed(tokens), [4])).float()
-    # Half precision differs by rounding; a scale or a cap by much more.
-    if (logits - expected).abs().max() > 0.05 * expected.std():
-        raise ValueError(
-            f"{path}: the LLM's logits must come from its hidden states by one linear layer, but "
-            f"those of {llm.causal_lm.config.model_type!r} do not; this family is not supported."
-        )

@@ -19,9 +19,9 @@ from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.llm_dictionary import LlmDictionary
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmModel, read_encoder_checkpoint
-from fairseq_audiochat.modules.frozen_llm import (
+from fairseq_audiochat.modules.frozen_llm import FrozenLlm
+from fairseq_audiochat.modules.llm_loading import (
     TOKENIZER_FILE,
-    FrozenLlm,
     check_llm_path,
     load_llm,
     read_llm_config,

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 
-from fairseq_audiochat.modules.frozen_llm import load_llm
 from fairseq_audiochat.modules.greedy_response import respond
+from fairseq_audiochat.modules.llm_loading import load_llm
 
 
 def test_equal_to_transformers_generate(llm_path: Path):
