@@ -16,7 +16,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 from transformers import Cache, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from fairseq_audiochat.modules.llm_attention import KeysAndValues, Packing
+from fairseq_audiochat.modules.llm_attention import KeysAndValues, PackedSequences
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
 
 
@@ -73,7 +73,7 @@ class FrozenLlm(nn.Module):
         output = self.causal_lm.base_model(
             inputs_embeds=embeddings.unsqueeze(0),
             position_ids=positions.unsqueeze(0).to(embeddings.device),
-            packing=Packing(sequence_lengths, prefix),
+            packed=PackedSequences(sequence_lengths, prefix),
             use_cache=False,
         )
         hidden: Tensor = output.last_hidden_state.squeeze(0)

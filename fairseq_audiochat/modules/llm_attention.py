@@ -1,7 +1,7 @@
 """Attention of the LLM in training and in search, registered with transformers.
 
 The LLM's own code stays untouched: its layers call the attention function named
-``ATTENTION_NAME``, and hand it the keywords that its model was called with. With ``packing`` it
+``ATTENTION_NAME``, and hand it the keywords that its model was called with. With ``packed`` it
 attends causally within each sequence of a packed row, so that training computes nothing for
 padding; with a mask, as the mask says; and else it is transformers' own causal attention.
 """
@@ -26,7 +26,7 @@ class KeysAndValues(NamedTuple):
     values: Tensor
 
 
-class Packing(NamedTuple):
+class PackedSequences(NamedTuple):
     """How a row is made up of sequences.
 
     Args:
@@ -44,7 +44,7 @@ def attention(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    packing: Packing | None = None,
+    packed: PackedSequences | None = None,
     remember: list[KeysAndValues] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
@@ -56,8 +56,8 @@ def attention(
         key: ``(1, H_kv, N, d)`` if packed.
         value: Like ``key``.
         attention_mask: A 4-D mask or None; unused if packed.
-        packing: The sequences of a packed row.
-        remember: Where every layer leaves its keys and values, for a `Packing`'s prefix.
+        packed: The sequences of a packed row.
+        remember: Where every layer leaves its keys and values, for a `PackedSequences`'s prefix.
         **kwargs: ``scaling`` and whatever else the layer passes on.
 
     Returns:
@@ -66,9 +66,9 @@ def attention(
     scale = kwargs.get("scaling")
     if remember is not None:
         remember.append(KeysAndValues(key, value))
-    if packing is not None:
-        prefix = packing.prefix[int(module.layer_idx)] if packing.prefix else None  # type: ignore[arg-type]
-        return _packed(query, key, value, packing.lengths, prefix, scale).transpose(1, 2), None
+    if packed is not None:
+        prefix = packed.prefix[int(module.layer_idx)] if packed.prefix else None  # type: ignore[arg-type]
+        return _packed(query, key, value, packed.lengths, prefix, scale).transpose(1, 2), None
     if attention_mask is not None:
         return _masked(query, key, value, attention_mask, scale).transpose(1, 2), None
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
