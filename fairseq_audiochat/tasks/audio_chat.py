@@ -39,8 +39,8 @@ class AudioChatConfig(SpeechTaskConfig):
     llm: str = field(
         default=MISSING,
         metadata={
-            "help": "folder of the frozen chat LLM (section 3.2): in Hugging Face format, or Llama-2 "
-            "as Meta publishes it"
+            "help": "folder of the frozen chat LLM (section 3.2): in Hugging Face format, or "
+            "Llama-2 as Meta publishes it"
         },
     )
     llm_dtype: ChoiceEnum(["float32", "bfloat16", "float16"]) = field(  # type: ignore[valid-type]
