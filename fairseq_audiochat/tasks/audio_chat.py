@@ -73,6 +73,7 @@ class AudioChatTask(SpeechTask):
         cfg: Its configuration.
 
     Raises:
+        FileNotFoundError: If the cascade's checkpoint is missing.
         ValueError: If the LLM's folder is none, or ``--prompt cascade`` has no checkpoint.
     """
 
@@ -90,6 +91,8 @@ class AudioChatTask(SpeechTask):
         self._dictionary = LlmDictionary(self.template, read_llm_config(llm_path).vocab_size)
         self._llm: Optional[FrozenLlm] = None
         self._cascade: Optional[Cascade] = None
+        if cfg.asr_checkpoint is not None:
+            self._cascade = Cascade(cfg.asr_checkpoint, self.template, self._dictionary.pad())
         self._context: Optional[ContextLimit] = None
 
     @property
@@ -209,11 +212,8 @@ class AudioChatTask(SpeechTask):
 
     def _recognise(self, sample: Dict[str, Any]) -> Dict[str, int]:
         """With ``--prompt cascade``, let the LLM read what a CTC checkpoint recognises."""
-        if self.cfg.prompt != "cascade":
-            return {}
         if self._cascade is None:
-            path, pad = str(self.cfg.asr_checkpoint), self._dictionary.pad()
-            self._cascade = Cascade(path, self.template, pad)
+            return {}
         errors = self._cascade.replace_audio(sample, self.load_llm().max_positions)
         return {"prompt_word_errors": errors.errors, "prompt_words": errors.words}
 

@@ -115,6 +115,11 @@ def test_a_cascade_needs_its_checkpoint(data_folder, llm_path):
     config = AudioChatConfig(data=str(data_folder), llm=str(llm_path), prompt="cascade")
     with pytest.raises(ValueError, match="--asr-checkpoint must be given with --prompt cascade"):
         AudioChatTask(config)
+    config.asr_checkpoint = "no.pt"
+    with pytest.raises(
+        FileNotFoundError, match=r"no\.pt: --asr-checkpoint must exist, but does not"
+    ):
+        AudioChatTask(config)  # before anything is read
 
 
 def test_responses_of_another_llm_are_refused(data_folder, llm_path, tmp_path: Path):
