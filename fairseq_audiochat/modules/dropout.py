@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 _LEVELS = 2**16  # of a 16-bit random number: a probability is off by less than 0.00001
-_ELEMENTS_AT_A_TIME = 2**18  # 1 MB in fp32: the steps below find them in the cache
+_LEVELS_AT_A_TIME = 2**18  # 512 KB: the comparison finds them in the cache
 
 
 class Dropout(nn.Dropout):
@@ -30,10 +30,11 @@ class _Drop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dropped_levels: int) -> Tensor:
         """Draw what to keep, and keep it."""
-        keep = torch.empty(x.shape, dtype=torch.bool)
-        for part in keep.view(-1).split(_ELEMENTS_AT_A_TIME):
-            words = torch.empty(-(-len(part) // 4), dtype=torch.int64).random_(-(2**63), None)
-            levels = words.view(torch.int16)[: len(part)]
+        # uint8, not bool: torch's CPU kernels turn bools into floats one by one
+        keep = torch.empty(x.shape, dtype=torch.uint8)
+        words = torch.empty(-(-min(x.numel(), _LEVELS_AT_A_TIME) // 4), dtype=torch.int64)
+        for part in keep.view(-1).split(_LEVELS_AT_A_TIME):
+            levels = words.random_(-(2**63), None).view(torch.int16)[: len(part)]
             torch.ge(levels, dropped_levels - _LEVELS // 2, out=part)
         ctx.save_for_backward(keep)
         ctx.scale = _LEVELS / (_LEVELS - dropped_levels)
@@ -47,8 +48,4 @@ class _Drop(torch.autograd.Function):
 
 
 def _kept(x: Tensor, keep: Tensor, scale: float) -> Tensor:
-    output = torch.empty_like(x, memory_format=torch.contiguous_format)
-    rows = (t.reshape(-1).split(_ELEMENTS_AT_A_TIME) for t in (x, keep, output))
-    for part, keep_part, out in zip(*rows):
-        torch.mul(part, keep_part, out=out).mul_(scale)
-    return output
+    return keep.to(x.dtype).mul_(scale).mul_(x)  # in place: new memory costs more than the products

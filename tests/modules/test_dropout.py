@@ -27,7 +27,7 @@ def test_elements_are_dropped_independently_of_their_place():
 
 
 def test_gradient_passes_where_the_value_did(monkeypatch):
-    monkeypatch.setattr(dropout_module, "_ELEMENTS_AT_A_TIME", 7)  # of 60, the last part is odd
+    monkeypatch.setattr(dropout_module, "_LEVELS_AT_A_TIME", 7)  # of 60, the last part is odd
     torch.manual_seed(0)
     x = torch.rand(5, 12, dtype=torch.float64).t().requires_grad_()  # not contiguous
     output = Dropout(0.3)(x)
