@@ -5,26 +5,37 @@ BatchNorm, whose statistics would make an utterance's gradient depend on its bat
 number of processes and on the padding.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_audiochat.modules.mask import length_mask
+from fairseq_audiochat.modules.dropout import Dropout
+from fairseq_audiochat.modules.packing import Packing
+from fairseq_audiochat.modules.recompute import recomputed
 from fairseq_audiochat.modules.relative_attention import RelativeSelfAttention, relative_positions
 from fairseq_audiochat.modules.subsampling import ConvSubsampling, subsampled_length
 
 
 class FeedForward(nn.Sequential):
-    """Half-step feed-forward module: ``(B, T, E) -> (B, T, E)``."""
+    """Half-step feed-forward module: ``(N, E) -> (N, E)``."""
 
     def __init__(self, width: int, ffn_width: int, dropout: float) -> None:
         super().__init__(
             nn.LayerNorm(width),
             nn.Linear(width, ffn_width),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(ffn_width, width),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform frames; of the inner width, only one tensor is kept for the backward pass."""
+        norm, expand, activation, inner_dropout, contract, dropout = self
+        output: Tensor = dropout(
+            recomputed(lambda h: contract(inner_dropout(activation(h))), expand(norm(x)))
+        )
+        return output
 
 
 class ConvolutionModule(nn.Module):
@@ -53,15 +64,27 @@ class ConvolutionModule(nn.Module):
         )
         self.depthwise_norm = nn.LayerNorm(width)
         self.output = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Convolve ``(B, T, E)``; frames outside ``mask`` ``(B, T)`` count as zeros."""
-        x = F.glu(self.gate(self.norm(x)), dim=-1)
-        x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
-        x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        """Convolve packed frames ``(N, E)``; beyond an utterance's ends are zeros."""
+        x = self._over_time(F.glu(self.gate(self.norm(x)), dim=-1), packing)
         output: Tensor = self.dropout(self.output(F.silu(self.depthwise_norm(x))))
         return output
+
+    def _over_time(self, x: Tensor, packing: Packing) -> Tensor:
+        """The depthwise convolution: ``(N, E) -> (N, E)``.
+
+        As an image of one column, the packed row is in the order called channels last, which
+        the 2-D kernels read and write as it is; the 1-D ones transpose.
+        """
+        conv = self.depthwise
+        reach = conv.kernel_size[0] // 2
+        # (N, E) -> (1, E, N + gaps, 1)
+        image = packing.spread(x, gap=reach)[None, :, None].permute(0, 3, 1, 2)
+        weight = conv.weight.unsqueeze(3)
+        image = F.conv2d(image, weight, conv.bias, padding=(reach, 0), groups=conv.groups)
+        return packing.gather(image.permute(0, 2, 3, 1)[0, :, 0], gap=reach)
 
 
 class ConformerLayer(nn.Module):
@@ -74,17 +97,17 @@ class ConformerLayer(nn.Module):
         self.feed_forward_in = FeedForward(width, ffn_width, dropout)
         self.attention_norm = nn.LayerNorm(width)
         self.attention = RelativeSelfAttention(width, heads, dropout)
-        self.attention_dropout = nn.Dropout(dropout)
+        self.attention_dropout = Dropout(dropout)
         self.convolution = ConvolutionModule(width, kernel_size, dropout)
         self.feed_forward_out = FeedForward(width, ffn_width, dropout)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        """Transform frames ``(B, T, E)``; ``mask`` and ``positions`` as in the attention."""
-        x = x + 0.5 * self.feed_forward_in(x)
-        x = x + self.attention_dropout(self.attention(self.attention_norm(x), mask, positions))
-        x = x + self.convolution(x, mask)
-        x = x + 0.5 * self.feed_forward_out(x)
+    def forward(self, x: Tensor, packing: Packing, positions: Tensor) -> Tensor:
+        """Transform packed frames ``(N, E)``; ``positions`` as in the attention."""
+        x = torch.add(x, self.feed_forward_in(x), alpha=0.5)
+        x = x + self.attention_dropout(self.attention(self.attention_norm(x), packing, positions))
+        x = x + self.convolution(x, packing)
+        x = torch.add(x, self.feed_forward_out(x), alpha=0.5)
         output: Tensor = self.norm(x)
         return output
 
@@ -119,7 +142,7 @@ class ConformerEncoder(nn.Module):
         super().__init__()
         self.width = width
         self.subsampling = ConvSubsampling(num_mel_bins, subsampling_channels, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(
             ConformerLayer(width, ffn_width, heads, kernel_size, dropout) for _ in range(layers)
         )
@@ -137,12 +160,12 @@ class ConformerEncoder(nn.Module):
         # fairseq-generate --fp16 halves the model, but not what it reads
         features = features.to(self.subsampling.linear.weight.dtype)
         x, lengths = self.subsampling(features, frame_lengths)
-        mask = length_mask(lengths, x.size(1))
-        positions = relative_positions(x.size(1), self.width, like=x)
-        x = self.dropout(x)
+        packing = Packing(lengths.tolist(), x.device)
+        positions = relative_positions(packing.longest, self.width, like=x)
+        size, x = x.size(1), self.dropout(packing.pack(x))
         for layer in self.layers:
-            x = layer(x, mask, positions)
-        return x.masked_fill(~mask.unsqueeze(-1), 0.0), lengths
+            x = layer(x, packing, positions)
+        return packing.unpack(x, size), lengths
 
     @staticmethod
     def output_lengths(frame_lengths: Tensor) -> Tensor:

@@ -4,10 +4,14 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
+from saved_bytes import saved_bytes
+from torch import Tensor
 
 from fairseq_audiochat.modules.audio_adapter import AudioAdapter
-from fairseq_audiochat.modules.conformer import ConformerEncoder, ConvolutionModule
-from fairseq_audiochat.modules.relative_attention import RelativeSelfAttention, relative_positions
+from fairseq_audiochat.modules.conformer import ConformerEncoder, ConformerLayer, ConvolutionModule
+from fairseq_audiochat.modules.packing import Packing
+from fairseq_audiochat.modules.relative_attention import relative_positions
 from fairseq_audiochat.modules.subsampling import ConvSubsampling, subsampled_length
 
 
@@ -47,8 +51,6 @@ def test_training_gradient_of_a_batch_is_the_sum_of_its_members():
     for module in encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    for layer in encoder.layers:
-        layer.attention.dropout = 0.0
     clips = [torch.randn(length, 80) for length in (50, 90)]
     batch = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
     together = gradients(encoder, encoder(batch, torch.tensor([50, 90]))[0])
@@ -82,34 +84,83 @@ def test_figure_3_has_40_embeddings_for_3_2_seconds():
     assert subsampled_length(torch.tensor([frames_of_3_2_seconds])).item() == 40
 
 
-def test_relative_attention_equals_a_loop_over_positions():
+def plain_layer(layer: ConformerLayer, x: Tensor) -> Tensor:
+    """One utterance ``(T, E)``, without dropout, from the layer's weights: formulas, no modules."""
+    weights = dict(layer.named_parameters())
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        product = x @ weights[f"{name}.weight"].T
+        return product + weights[f"{name}.bias"] if f"{name}.bias" in weights else product
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        centred = x - x.mean(1, keepdim=True)
+        scale = (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
+        return centred / scale * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    def feed_forward(name: str, x: Tensor) -> Tensor:
+        inner = linear(f"{name}.1", norm(f"{name}.0", x))
+        return linear(f"{name}.4", inner * inner.sigmoid())
+
+    def attention(x: Tensor) -> Tensor:
+        # one head: scores (q + u) k(j) + (q + v) W r(i - j), over the root of the width
+        query, key, value = linear("attention.query_key_value", x).chunk(3, dim=1)
+        positions = relative_positions(len(x), x.size(1), like=x)  # of T - 1 ... -(T - 1)
+        distances = linear("attention.position", positions)
+        by_key = query + weights["attention.content_bias"][0]
+        by_distance = query + weights["attention.position_bias"][0]
+        scores = [
+            [
+                by_key[i] @ key[j] + by_distance[i] @ distances[len(x) - 1 - (i - j)]
+                for j in range(len(x))
+            ]
+            for i in range(len(x))
+        ]
+        stacked = torch.stack([torch.stack(row) for row in scores]) / math.sqrt(x.size(1))
+        return linear("attention.output", stacked.softmax(1) @ value)
+
+    def convolution(x: Tensor) -> Tensor:
+        value, gate = linear("convolution.gate", norm("convolution.norm", x)).chunk(2, dim=1)
+        kernel = weights["convolution.depthwise.weight"]
+        bias = weights["convolution.depthwise.bias"]
+        x = (value * gate.sigmoid()).T[None]
+        x = F.conv1d(x, kernel, bias, padding=kernel.size(2) // 2, groups=len(kernel))[0].T
+        x = norm("convolution.depthwise_norm", x)
+        return linear("convolution.output", x * x.sigmoid())
+
+    x = x + feed_forward("feed_forward_in", x) / 2
+    x = x + attention(norm("attention_norm", x))
+    x = x + convolution(x)
+    x = x + feed_forward("feed_forward_out", x) / 2
+    return norm("norm", x)
+
+
+@pytest.mark.parametrize("lengths", [[6, 1, 4, 9], [1], [1, 1], [7]])
+def test_packed_layer_equals_a_plain_one_for_each_utterance(lengths):
     torch.manual_seed(0)
-    attention = RelativeSelfAttention(width=6, heads=2, dropout=0.0)
-    torch.nn.init.normal_(attention.content_bias)
-    torch.nn.init.normal_(attention.position_bias)
-    x, length = torch.randn(1, 5, 6), 5
-    mask = torch.tensor([[True, True, True, True, False]])
-    output = attention(x, mask, relative_positions(length, 6, like=x))
-
-    query, key, value = (t.view(5, 2, 3) for t in attention.query_key_value(x)[0].chunk(3, dim=-1))
-    expected = torch.zeros(5, 2, 3)
-    for head in range(2):
-        u, v = attention.content_bias[head, 0], attention.position_bias[head, 0]
-        for i in range(length):
-            scores = []
-            for j in range(4):  # the fifth frame is padding
-                distance = attention.position(sinusoid(i - j)).view(2, 3)[head]
-                q = query[i, head]
-                scores.append(((q + u) @ key[j, head] + (q + v) @ distance) / math.sqrt(3))
-            weights = torch.softmax(torch.stack(scores), dim=0)
-            expected[i, head] = weights @ value[:4, head]
-    torch.testing.assert_close(output[0], attention.output(expected.flatten(1)))
+    layer = ConformerLayer(width=8, ffn_width=16, heads=1, kernel_size=5, dropout=0.1).eval()
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    row = torch.randn(sum(lengths), 8, requires_grad=True)
+    packing = Packing(lengths, row.device)
+    output = layer(row, packing, relative_positions(max(lengths), 8, like=row))
+    expected = torch.cat([plain_layer(layer, x) for x in row.split(lengths)])
+    # fp32; 20 frames and weights of this size make sums of some tens
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-4)
+    wanted, weights = [row, *layer.parameters()], torch.randn_like(output)
+    for ours, plain in zip(
+        torch.autograd.grad((output * weights).sum(), wanted),
+        torch.autograd.grad((expected * weights).sum(), wanted),
+    ):
+        torch.testing.assert_close(ours, plain, atol=1e-4, rtol=1e-3)
 
 
-def sinusoid(distance: int) -> torch.Tensor:
-    """Width 6: sine and cosine of distance / 10000^(0/6), (2/6), (4/6)."""
-    angles = [distance / 10_000 ** (k / 6) for k in (0, 2, 4)]
-    return torch.tensor([f(angle) for angle in angles for f in (math.sin, math.cos)])
+def test_what_is_kept_for_the_backward_pass_grows_with_duration_not_its_square():
+    encoder = make_encoder().train()
+
+    def kept(frames: int) -> int:
+        return saved_bytes(lambda: encoder(torch.randn(1, frames, 80), torch.tensor([frames]))[0])
+
+    assert kept(16_000) < 4.1 * kept(4_000)
 
 
 def test_dropout_acts_in_training_only():
@@ -119,8 +170,6 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(*(encoder.eval()(features, lengths)[0] for _ in range(2)))
 
 
-def test_bad_sizes_are_refused():
-    with pytest.raises(ValueError, match="multiple of the number of heads, but is 30 with 4"):
-        RelativeSelfAttention(width=30, heads=4, dropout=0.0)
+def test_even_kernel_is_refused():
     with pytest.raises(ValueError, match="--encoder-kernel-size must be odd, but is 10"):
         ConvolutionModule(width=8, kernel_size=10, dropout=0.0)
