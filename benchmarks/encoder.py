@@ -17,14 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torchaudio
 import transformers
-from decoding import resident_kilobytes
 from fairseq.modules.conformer_layer import ConformerEncoderLayer
 from fairseq.modules.positional_encoding import RelPositionalEncoding
+from side_by_side import peak_megabytes
 from torch import Tensor, nn
 from transformers import ParakeetEncoderConfig
 from transformers.models.parakeet.modeling_parakeet import (
@@ -186,10 +185,7 @@ def in_own_process(*arguments: str) -> float:
 def print_peak(warm_up: Callable[[], object], work: Callable[[], object]) -> None:
     """By how many megabytes the work exceeds what the process holds after the warm-up."""
     warm_up()
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak so far
-    before = resident_kilobytes("VmRSS")
-    work()
-    print((resident_kilobytes("VmHWM") - before) / 1024)
+    print(peak_megabytes(work))
 
 
 def print_memory(name: str) -> None:

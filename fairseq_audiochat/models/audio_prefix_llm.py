@@ -14,7 +14,11 @@ from fairseq.models import FairseqEncoderDecoderModel, register_model
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
 
-from fairseq_audiochat.models.conformer_ctc import ConformerConfig, build_encoder
+from fairseq_audiochat.models.conformer_ctc import (
+    ActivationConfig,
+    ConformerConfig,
+    build_encoder,
+)
 from fairseq_audiochat.models.llm_decoder import LlmDecoder
 from fairseq_audiochat.models.prompt_encoder import PromptEncoder
 from fairseq_audiochat.modules.audio_adapter import AudioAdapter
@@ -27,7 +31,7 @@ _FINGERPRINT = "llm_version"
 
 
 @dataclass
-class AudioPrefixLlmConfig(ConformerConfig):
+class AudioPrefixLlmConfig(ConformerConfig, ActivationConfig):
     """The encoder, and how it meets the LLM."""
 
     encoder_checkpoint: Optional[str] = field(
@@ -71,6 +75,9 @@ class AudioPrefixLlmModel(FairseqEncoderDecoderModel):
         adapter = AudioAdapter(
             audio_encoder.width, cfg.stack_frames, llm.width, llm.embedding_std()
         )
+        if cfg.checkpoint_activations:
+            audio_encoder.checkpoint_activations()
+            llm.checkpoint_activations()
         encoder = PromptEncoder(audio_encoder, adapter, llm.embed)
         return cls(encoder, LlmDecoder(task.target_dictionary, llm))
 

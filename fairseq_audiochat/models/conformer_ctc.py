@@ -38,7 +38,20 @@ class ConformerConfig(FairseqDataclass):
 
 
 @dataclass
-class ConformerCtcConfig(ConformerConfig):
+class ActivationConfig(FairseqDataclass):
+    """What a training keeps in memory; a checkpoint does not depend on it."""
+
+    checkpoint_activations: bool = field(
+        default=False,
+        metadata={
+            "help": "keep only what each layer reads for the backward pass, and compute the rest "
+            "again: less memory, about a third more time"
+        },
+    )
+
+
+@dataclass
+class ConformerCtcConfig(ConformerConfig, ActivationConfig):
     """CTC pre-training needs nothing but the encoder."""
 
 
@@ -73,7 +86,10 @@ class ConformerCtcModel(BaseFairseqModel):
     @classmethod
     def build_model(cls, cfg: ConformerCtcConfig, task: Any) -> "ConformerCtcModel":
         """Build the model for a task that has a vocabulary."""
-        return cls(build_encoder(cfg), len(task.vocabulary))
+        encoder = build_encoder(cfg)
+        if cfg.checkpoint_activations:
+            encoder.checkpoint_activations()
+        return cls(encoder, len(task.vocabulary))
 
     def forward(self, features: Tensor, frame_lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Class scores of 80 ms frames.

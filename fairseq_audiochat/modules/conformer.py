@@ -5,6 +5,8 @@ BatchNorm, whose statistics would make an utterance's gradient depend on its bat
 number of processes and on the padding.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -141,11 +143,16 @@ class ConformerEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.width = width
+        self._checkpoints_activations = False
         self.subsampling = ConvSubsampling(num_mel_bins, subsampling_channels, width)
         self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(
             ConformerLayer(width, ffn_width, heads, kernel_size, dropout) for _ in range(layers)
         )
+
+    def checkpoint_activations(self) -> None:
+        """Keep only the layers' inputs for the backward pass, and compute the rest again."""
+        self._checkpoints_activations = True
 
     def forward(self, features: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encode recordings.
@@ -164,7 +171,8 @@ class ConformerEncoder(nn.Module):
         positions = relative_positions(packing.longest, self.width, like=x)
         size, x = x.size(1), self.dropout(packing.pack(x))
         for layer in self.layers:
-            x = layer(x, packing, positions)
+            run = partial(recomputed, layer) if self._checkpoints_activations else layer
+            x = run(x, packing, positions)
         return packing.unpack(x, size), lengths
 
     @staticmethod

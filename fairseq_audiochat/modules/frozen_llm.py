@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
+    CheckpointWrapper,
     apply_activation_checkpointing,
     checkpoint_wrapper,
 )
@@ -130,6 +131,8 @@ class FrozenLlm(nn.Module):
 
         Gradients stay the same: a frozen LLM draws no random numbers.
         """
+        if any(isinstance(module, CheckpointWrapper) for module in self.modules()):
+            return  # the models of an ensemble share the LLM
         apply_activation_checkpointing(
             self.causal_lm,
             checkpoint_wrapper_fn=partial(checkpoint_wrapper, preserve_rng_state=False),

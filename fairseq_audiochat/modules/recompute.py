@@ -1,13 +1,14 @@
 """Trade time for memory: what is quick to compute again is not kept for the backward pass."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 
-def recomputed(function: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
+def recomputed(function: Callable[..., Tensor], *inputs: Any) -> Tensor:
     """Call a function, keeping only its inputs; dropout falls on the same elements again.
 
     The second run stops as soon as the backward pass has what it needs, so a matrix product at

@@ -106,6 +106,19 @@ def test_only_encoder_and_projection_are_trained_and_saved(chat):
     assert all(p.grad is not None for name, p in model.named_parameters() if name in trained)
 
 
+def test_checkpointed_activations_train_alike(data_folder, llm_path):
+    gradients = []
+    for option in (False, True):
+        task, model = tiny.make_chat(data_folder, llm_path, checkpoint_activations=option)
+        hidden = model(**tiny.batch(task, "dev", [0, 3])["net_input"], features_only=True)
+        hidden.square().sum().backward()
+        trained = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+        gradients.append(trained)
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, expected in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], expected, atol=1e-5, rtol=1e-4)
+
+
 def test_exponential_moving_average_of_fairseq(chat):
     """EMA deep-copies the model and averages its state dict, all but the LLM's fingerprint."""
     _, model = chat

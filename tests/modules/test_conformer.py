@@ -46,6 +46,21 @@ def test_encoder_padded_batch_equals_members_alone():
         assert (row[length:] == 0).all()
 
 
+def test_checkpointed_activations_give_the_same_gradients_from_less():
+    """Dropout falls on the same elements when a layer is computed again."""
+    features, lengths = torch.randn(2, 400, 80), torch.tensor([400, 250])
+    plain, checkpointed = make_encoder().train(), make_encoder().train()
+    checkpointed.checkpoint_activations()
+    results, kept = [], []
+    for encoder in (plain, checkpointed):
+        kept.append(saved_bytes(lambda encoder=encoder: encoder(features, lengths)[0]))
+        torch.manual_seed(1)
+        results.append(gradients(encoder, encoder(features, lengths)[0]))
+    for expected, got in zip(*results):
+        torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-5)
+    assert kept[1] < 0.6 * kept[0]  # what is left is the front end's
+
+
 def test_training_gradient_of_a_batch_is_the_sum_of_its_members():
     encoder = make_encoder().train()
     for module in encoder.modules():
