@@ -74,6 +74,13 @@ class ChatDataset(SpeechDataset):
         self._audio_prompt = template.prompt(Conversation.of_audio())
         self._empty_prompt = template.prompt(Conversation.of_text(""))
 
+    def unusable(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+        """Utterances whose responses are excluded, by reason."""
+        return [
+            (f"have a response that is excluded ({reason})", excluded[indices])
+            for reason, excluded in self.responses.exclusions().items()
+        ]
+
     def exceeding(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
         """Utterances over ``max_audio_seconds``, or over the LLM's context."""
         limits = audio_limit(self.sizes[indices], self.max_audio_seconds)

@@ -1,11 +1,12 @@
 """The LLM's responses: one JSON record per utterance, ids first, with their provenance.
 
-The first line of a file is its header: which LLM answered (its fingerprint) and how it
-decoded. Every further line is a record. Ids are the truth; the text is for reading. Knows no
-LLM: prompts and responses are lists of ids.
+The first line of a file is its header: which LLM answered (its fingerprint), to which template,
+and how it decoded. Every further line is a record. Ids are the truth; the text is for reading.
+Knows no LLM: prompts and responses are lists of ids.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +18,11 @@ import pyarrow.compute as pc
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.table import RecordBatches, open_table
 
-FORMAT = "fairseq_audiochat.responses/1"
+FORMAT = "fairseq_audiochat.responses/2"
+_READABLE = (FORMAT, "fairseq_audiochat.responses/1")  # /1 has fewer fields: none excluded
 ENDINGS = ("eos", "length")
+NO_RESPONSE = ""
+"""How a response ended that the LLM did not give: such a record is excluded."""
 _ROWS_PER_BATCH = 10_000
 _REGENERATE = "generate the responses again with data_prep/generate_responses.py"
 _SCHEMA = pa.schema(
@@ -28,6 +32,7 @@ _SCHEMA = pa.schema(
         "response": pa.list_(pa.int32()),
         "text": pa.string(),
         "ended": pa.string(),
+        "excluded": pa.string(),
     }
 )
 
@@ -40,7 +45,10 @@ class Response(NamedTuple):
         prompt: Ids of the whole text prompt, from BOS to the end of the template's suffix.
         response: Generated ids, without EOS.
         text: The response's text.
-        ended: ``eos``, or ``length`` if it was cut: then no EOS follows.
+        ended: ``eos``, or ``length`` if it was cut: then no EOS follows. ``NO_RESPONSE`` if the
+            prompt was not answered.
+        excluded: Why the record is not trained and scored; empty if it is. Short and the same
+            for all of a kind: exclusions are counted by it.
     """
 
     id: str
@@ -48,6 +56,7 @@ class Response(NamedTuple):
     response: list[int]
     text: str
     ended: str
+    excluded: str = ""
 
     def to_json(self) -> str:
         """The record's line."""
@@ -59,14 +68,47 @@ class Response(NamedTuple):
 
 
 class ResponseHeader(NamedTuple):
-    """Provenance of a file of responses: JSON values only."""
+    """Provenance of a file of responses: JSON values only.
+
+    Args:
+        llm: The LLM's fingerprint; its tokenizer's digest is part of it.
+        decoding: How the responses were found: search, limits, dtype, engine.
+        template: Name and version of the chat template.
+        program: The version of this package that wrote the file.
+        shard: ``3/64`` in the third of 64 files that make a split; empty in a whole one.
+        filters: The filters that excluded records, with their settings.
+    """
 
     llm: dict[str, str]
     decoding: dict[str, Any]
+    template: str = ""
+    program: str = ""
+    shard: str = ""
+    filters: dict[str, Any] = {}  # noqa: RUF012 (nobody writes to it)
 
     def to_json(self) -> str:
         """The file's first line."""
         return json.dumps({"format": FORMAT, **self._asdict()}, sort_keys=True)
+
+    def difference_from(self, other: "ResponseHeader") -> str:
+        """What differs from another header, for an error message; empty if nothing does."""
+        mine, theirs = _flat(self._asdict()), _flat(other._asdict())
+        return ", ".join(
+            f"{name} {mine.get(name, 'none')} instead of {theirs.get(name, 'none')}"
+            for name in sorted({*mine, *theirs})
+            if mine.get(name) != theirs.get(name)
+        )
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, str]:
+    """Nested settings as ``decoding.search``; digests are cut."""
+    flat = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": str(inner)[:40] for key, inner in value.items()})
+        else:
+            flat[name] = str(value) or "none"
+    return flat
 
 
 def read_header(path: str | Path) -> ResponseHeader:
@@ -79,9 +121,9 @@ def read_header(path: str | Path) -> ResponseHeader:
         line = file.readline()
     try:
         fields = json.loads(line)
-        if fields["format"] == FORMAT:
-            return ResponseHeader(fields["llm"], fields["decoding"])
-    except (ValueError, KeyError, TypeError):
+        if fields.pop("format") in _READABLE:
+            return ResponseHeader(**fields)
+    except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise ValueError(
         f"{path}:1: the first line must be a header of format {FORMAT!r}, but is {line[:80]!r}; "
@@ -127,6 +169,16 @@ class Responses:
         lengths += pc.equal(self._table["ended"], "eos").to_numpy()
         return lengths if self._rows is None else lengths[self._rows]
 
+    def exclusions(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """By reason, which utterances are not trained and scored; shape ``(utterances,)``."""
+        reasons = self._table["excluded"]
+        masks = {}
+        for reason in pc.unique(reasons).to_pylist():
+            if reason:
+                mask = pc.equal(reasons, reason).to_numpy()
+                masks[reason] = mask if self._rows is None else mask[self._rows]
+        return masks
+
     def prompt_lengths(self) -> npt.NDArray[np.int64]:
         """Ids of the text prompt per utterance."""
         lengths = pc.list_value_length(self._table["prompt"]).to_numpy().astype(np.int64)
@@ -157,27 +209,51 @@ def _align(
 
 
 def _parse(path: Path) -> RecordBatches:
-    read_header(path)
-    seen: dict[str, int] = {}
+    ids: list[pa.Array] = []
+    for batch in _read_batches(path):
+        ids.append(batch["id"])
+        yield batch
+    if not ids:
+        raise ValueError(f"{path}: there must be at least one response, but is none.")
+    _check_unique(path, pa.chunked_array(ids))
+
+
+def _read_batches(path: Path) -> RecordBatches:
     rows: list[Response] = []
+    for record in read_records(path):
+        rows.append(record)
+        if len(rows) == _ROWS_PER_BATCH:
+            yield _batch(rows)
+            rows = []
+    if rows:
+        yield _batch(rows)
+
+
+def read_records(path: Path) -> Iterator[Response]:
+    """The records of a file, one after another.
+
+    Raises:
+        ValueError: If the header or a record is bad.
+    """
+    read_header(path)
     # "replace": a line that was cut off inside a character is refused with its number.
     with open(path, encoding="utf-8", errors="replace") as file:
         next(file)
         for line_number, line in enumerate(file, start=2):
-            record = parse_record(line, f"{path}:{line_number}")
-            if seen.setdefault(record.id, line_number) != line_number:
-                raise ValueError(
-                    f"{path}:{line_number}: an utterance must have one response, but {record.id!r} "
-                    f"has another in line {seen[record.id]}; {_REGENERATE}."
-                )
-            rows.append(record)
-            if len(rows) == _ROWS_PER_BATCH:
-                yield _batch(rows)
-                rows = []
-    if not seen:
-        raise ValueError(f"{path}: there must be at least one response, but is none.")
-    if rows:
-        yield _batch(rows)
+            yield parse_record(line, f"{path}:{line_number}")
+
+
+def _check_unique(path: Path, ids: pa.ChunkedArray) -> None:
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return
+    counts = pc.value_counts(ids)
+    duplicate = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"].as_py()
+    first = pc.index(ids, duplicate).as_py()
+    second = first + 1 + pc.index(ids.slice(first + 1), duplicate).as_py()
+    raise ValueError(
+        f"{path}:{second + 2}: an utterance must have one response, but {duplicate!r} has another "
+        f"in line {first + 2}; {_REGENERATE}."
+    )
 
 
 def parse_record(line: str, place: str) -> Response:
@@ -188,16 +264,27 @@ def parse_record(line: str, place: str) -> Response:
     """
     try:
         record = Response(**json.loads(line))
-        valid = record.ended in ENDINGS and _are_ids(record.prompt) and _are_ids(record.response)
-        valid &= isinstance(record.id, str) and record.id != "" and isinstance(record.text, str)
+        valid = _is_valid(record)
     except (ValueError, TypeError):
         valid = False
-    if not valid or not record.prompt or (record.ended == "length" and not record.response):
+    if not valid:
         raise ValueError(
             f"{place}: a record must have {', '.join(Response._fields)}, with 'ended' one of "
             f"{ENDINGS}, but is {line[:80]!r}; {_REGENERATE}."
         )
     return record
+
+
+def _is_valid(record: Response) -> bool:
+    texts = (record.id, record.text, record.ended, record.excluded)
+    if not (all(isinstance(text, str) for text in texts) and record.id and record.prompt):
+        return False
+    if not (_are_ids(record.prompt) and _are_ids(record.response)):
+        return False
+    if record.ended == NO_RESPONSE:
+        return record.excluded != "" and not record.response
+    # A response that was cut has something to train on.
+    return record.ended in ENDINGS and (record.ended == "eos" or record.response != [])
 
 
 def _are_ids(value: Any) -> bool:
