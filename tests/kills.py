@@ -1,0 +1,52 @@
+"""Kills a process that writes responses, at random moments."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def kill_often(command: Callable[[], object], path: Path, kills: int, seed: int) -> int:
+    """Start a command again and again, kill it (SIGKILL) at random moments, then let it end.
+
+    A kill comes when the partial file has grown by 0 to 1,000 bytes, or by as much again while
+    the last of them are written.
+
+    Args:
+        command: Writes ``path``; run in a fork, because starting then costs nothing.
+        path: The file.
+        kills: How many.
+        seed: Of the moments.
+
+    Returns:
+        How many kills met a process at work.
+    """
+    rng = random.Random(seed)
+    partial = path.with_name(path.name + ".partial")
+    fork = multiprocessing.get_context("fork")
+    met = 0
+    for _ in range(kills):
+        before = _size(partial)
+        growth = rng.randrange(1_000)
+        process = fork.Process(target=command, daemon=True)
+        process.start()
+        while process.is_alive() and _size(partial) < before + growth:
+            time.sleep(0.001)
+        time.sleep(rng.random() * 0.005)
+        if process.is_alive():
+            os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+        met += process.exitcode == -signal.SIGKILL
+    assert not path.exists(), "it was too quick to be killed so often"
+    process = fork.Process(target=command)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return met
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
