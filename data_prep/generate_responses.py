@@ -28,14 +28,14 @@ from tqdm import tqdm
 import fairseq_audiochat
 from fairseq_audiochat.data.llama2_chat import NAME
 from fairseq_audiochat.data.manifest import Manifest
-from fairseq_audiochat.data.responses import ResponseHeader, read_records
+from fairseq_audiochat.data.response_record import ResponseHeader, read_records
 
 _IDS_NAMED = 20  # of excluded utterances, per reason; the file holds all
 
 
 def main() -> None:
     """Run the command line."""
-    command.run(_parser(), generate)
+    command.run(parser(), generate)
 
 
 def generate(args: argparse.Namespace) -> Path:
@@ -130,7 +130,7 @@ def report(output: Path) -> None:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     """The options; the defaults are the paper's."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

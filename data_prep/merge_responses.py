@@ -21,20 +21,20 @@ from answering.shard import find_shards, whole_path
 from tqdm import tqdm
 
 from fairseq_audiochat.data.manifest import Manifest
-from fairseq_audiochat.data.responses import (
+from fairseq_audiochat.data.response_record import (
     Response,
     ResponseHeader,
-    Responses,
     read_header,
     read_records,
 )
+from fairseq_audiochat.data.responses import Responses
 
 _GENERATE = "data_prep/generate_responses.py"
 
 
 def main() -> None:
     """Run the command line."""
-    command.run(_parser(), merge)
+    command.run(parser(), merge)
 
 
 def merge(args: argparse.Namespace) -> Path:
@@ -117,7 +117,8 @@ def _report(output: Path, shards: int, excluded: Counter[str]) -> None:
     print(f"{output}: {total} responses of {shards} shards, {total - excluded['']} excluded")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -21,7 +21,8 @@ import numpy as np
 from answering.shard import whole_path
 
 from fairseq_audiochat.data.manifest import Manifest
-from fairseq_audiochat.data.responses import Response, Responses, read_records
+from fairseq_audiochat.data.response_record import Response, read_records
+from fairseq_audiochat.data.responses import Responses
 
 _OPENING_WORDS = 3
 _OPENINGS = 15

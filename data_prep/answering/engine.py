@@ -6,7 +6,7 @@ Knows no file and no manifest.
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from fairseq_audiochat.data.responses import NO_RESPONSE
+from fairseq_audiochat.data.response_record import NO_RESPONSE
 
 
 class Request(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import command
 
-from fairseq_audiochat.data.responses import Response
+from fairseq_audiochat.data.response_record import Response
 
 REFUSALS = (
     "i apologize",

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from answering.engine import Answer, Engine, Request
-from fairseq_audiochat.data.responses import Response
+from fairseq_audiochat.data.response_record import Response
 
 
 def in_order(

@@ -9,7 +9,7 @@ from answering.engine import Request
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Utterance
-from fairseq_audiochat.data.responses import NO_RESPONSE, Response
+from fairseq_audiochat.data.response_record import NO_RESPONSE, Response
 
 EMPTY_TRANSCRIPT = "empty transcript"
 LONG_PROMPT = "prompt beyond the LLM's context"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fairseq_audiochat.data.manifest import Manifest, Utterance
-from fairseq_audiochat.data.responses import (
+from fairseq_audiochat.data.response_record import (
     NO_RESPONSE,
     Response,
     ResponseHeader,

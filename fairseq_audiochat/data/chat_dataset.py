@@ -21,7 +21,8 @@ from fairseq_audiochat.data.limits import audio_limit
 from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
 from fairseq_audiochat.data.manifest import Manifest, Utterance
 from fairseq_audiochat.data.padding import pad_features, pad_tokens
-from fairseq_audiochat.data.responses import Response, Responses
+from fairseq_audiochat.data.response_record import Response
+from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.data.spec_augment import SpecAugment
 from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fairseq_audiochat.data.manifest import Manifest, Utterance, write_manifest
-from fairseq_audiochat.data.responses import Response, ResponseHeader, Responses, read_header
+from fairseq_audiochat.data.response_record import Response, ResponseHeader, read_header
+from fairseq_audiochat.data.responses import Responses
 
 HEADER = ResponseHeader({"architecture": "x"}, {"greedy": True}).to_json()
 

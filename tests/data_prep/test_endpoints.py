@@ -23,7 +23,7 @@ from kills import kill_often
 from transformers import AutoModelForCausalLM
 
 from fairseq_audiochat.data.manifest import Utterance, write_manifest
-from fairseq_audiochat.data.responses import Response, read_header, read_records
+from fairseq_audiochat.data.response_record import Response, read_header, read_records
 
 Fault = Callable[[int], str | None]
 
@@ -76,7 +76,7 @@ def options(manifest: Path, llm: Path, *urls: str, **changes: object) -> argpars
     command += ["--retries", "4", "--timeout", "20", "--max-length-factor", "1.5"]
     for url in urls:
         command += ["--endpoint", url]
-    args = generate_responses._parser().parse_args(command)
+    args = generate_responses.parser().parse_args(command)
     return argparse.Namespace(**{**vars(args), **changes})
 
 

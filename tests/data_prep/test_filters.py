@@ -5,7 +5,7 @@ import argparse
 import pytest
 from answering.filters import REFUSALS, Filters, add_options, from_options, most_repeats
 
-from fairseq_audiochat.data.responses import Response
+from fairseq_audiochat.data.response_record import Response
 
 
 def response(ids: list[int], text: str = "Yes, it is.") -> Response:

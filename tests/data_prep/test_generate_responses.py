@@ -27,13 +27,13 @@ import fairseq_audiochat
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Manifest, Utterance, write_manifest
-from fairseq_audiochat.data.responses import (
+from fairseq_audiochat.data.response_record import (
     Response,
     ResponseHeader,
-    Responses,
     read_header,
     read_records,
 )
+from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.modules.frozen_llm import load_llm
 
 load_once = functools.cache(load_llm)
@@ -61,7 +61,7 @@ def manifest(tmp_path: Path) -> Path:
 
 def options(manifest: Path, llm: Path, **changes: object) -> argparse.Namespace:
     command = [str(manifest), "--llm", str(llm), "--batch-size", "2", "--device", "cpu"]
-    args = generate_responses._parser().parse_args(command)
+    args = generate_responses.parser().parse_args(command)
     return argparse.Namespace(**{**vars(args), **changes})
 
 

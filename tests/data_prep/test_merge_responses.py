@@ -9,13 +9,13 @@ import merge_responses
 import pytest
 
 from fairseq_audiochat.data.manifest import Manifest, Utterance, write_manifest
-from fairseq_audiochat.data.responses import (
+from fairseq_audiochat.data.response_record import (
     Response,
     ResponseHeader,
-    Responses,
     read_header,
     read_records,
 )
+from fairseq_audiochat.data.responses import Responses
 
 LLM = {"architecture": "a" * 64, "tokenizer": "b" * 64, "embedding": "c" * 64}
 HEADER = ResponseHeader(LLM, {"search": "greedy"}, "llama2_chat/1", "0.1.0")
@@ -48,7 +48,7 @@ def write_shards(manifest: Path, *parts: list[Response], **changes: object) -> l
 
 
 def merge(manifest: Path, *arguments: object) -> Path:
-    args = merge_responses._parser().parse_args([str(manifest), *map(str, arguments)])
+    args = merge_responses.parser().parse_args([str(manifest), *map(str, arguments)])
     return merge_responses.merge(args)
 
 

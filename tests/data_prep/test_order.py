@@ -7,7 +7,7 @@ import pytest
 from answering.engine import Answer, Request, WindowEngine
 from answering.order import in_order
 
-from fairseq_audiochat.data.responses import Response
+from fairseq_audiochat.data.response_record import Response
 
 
 def decode(ids: list[int]) -> str:

@@ -13,7 +13,8 @@ from command_line import REPOSITORY, run_script
 from completions_server import MODEL, CompletionsServer
 
 from fairseq_audiochat.data.manifest import Manifest, Utterance, write_manifest
-from fairseq_audiochat.data.responses import Response, Responses, read_records
+from fairseq_audiochat.data.response_record import Response, read_records
+from fairseq_audiochat.data.responses import Responses
 
 MAINS = {
     "data_prep/generate_responses.py": generate_responses.main,
@@ -101,7 +102,7 @@ def test_one_process_from_another_folder(folder: Path, llm_path: Path):
 
 @pytest.mark.parametrize("script", [generate_responses, merge_responses])
 def test_the_table_lists_every_option(script):
-    options = script._parser().format_help()
+    options = script.parser().format_help()
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", options.partition("options:")[2]))
     table = SECTION.partition(f"| `{script.__name__}.py` |")[2].partition("\n\n")[0]
     assert set(re.findall(r"--[a-z][a-z-]+", table)) == flags - {"--help"}

@@ -7,7 +7,7 @@ import pytest
 import report_responses
 
 from fairseq_audiochat.data.manifest import Utterance, write_manifest
-from fairseq_audiochat.data.responses import Response, ResponseHeader
+from fairseq_audiochat.data.response_record import Response, ResponseHeader
 
 ANSWERS = [
     Response("u0", [1, 5], [7] * 2, "I apologize for that", "eos"),

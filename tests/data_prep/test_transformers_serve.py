@@ -26,7 +26,7 @@ from transformers.convert_slow_tokenizer import generate_merges
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Utterance, write_manifest
-from fairseq_audiochat.data.responses import Response, read_header, read_records
+from fairseq_audiochat.data.response_record import Response, read_header, read_records
 
 pytest.importorskip("fastapi", reason="transformers[serving] is not installed")
 from transformers.cli.serve import Serve
@@ -118,7 +118,7 @@ def answers(url: str) -> bool:
 def options(manifest: Path, llm: Path, url: str, **changes: object) -> argparse.Namespace:
     command = [str(manifest), "--llm", str(llm), "--endpoint", url, "--model", str(llm)]
     command += ["--in-flight", "2", "--retries", "1", "--device", "cpu"]
-    args = generate_responses._parser().parse_args(command)
+    args = generate_responses.parser().parse_args(command)
     return argparse.Namespace(**{**vars(args), **changes})
 
 
