@@ -46,6 +46,8 @@ class CompletionsServer(ThreadingHTTPServer):
         self.fault = fault
         self.lock = threading.Lock()
         self.bodies: list[dict[str, Any]] = []
+        self.takes_ids = True
+        self.tokenizes = 0  # 1: there is vLLM's /tokenize; 2: of another tokenizer
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -53,11 +55,15 @@ class CompletionsServer(ThreadingHTTPServer):
         self.shutdown()
         super().__exit__(*error)
 
+    def ids_of(self, text: str) -> list[int]:
+        """As vLLM tokenises a prompt that is text."""
+        return [self.template.bos_id, *self.template._encode_with_dummy_prefix(text)]
+
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         """What vLLM answers."""
         prompt = body["prompt"]
         if isinstance(prompt, str):
-            prompt = [self.template.bos_id, *self.template._encode_with_dummy_prefix(prompt)]
+            prompt = self.ids_of(prompt)
         with self.lock:
             eos = self.template.eos_id
             ((ids, ended),) = respond(self.llm, [prompt], [body["max_tokens"]], eos)
@@ -88,8 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/tokenize" and self.server.tokenizes:
+            ids = [*self.server.ids_of(body["prompt"]), *([5] if self.server.tokenizes > 1 else [])]
+            return self._send(200, {"tokens": ids, "count": len(ids)})
         if self.path != "/v1/completions":
             return self._send(404, {"message": "no such place"})
+        if isinstance(body["prompt"], list) and not self.server.takes_ids:
+            return self._send(400, {"message": "prompt must be a string"})
         with self.server.lock:
             number = len(self.server.bodies)
             self.server.bodies.append(body)

@@ -47,8 +47,8 @@ class EndpointEngine:
         api_key: str = "none",
         first_rest: float = 1.0,
     ) -> None:
-        self._loop = asyncio.new_event_loop()
         self._endpoints = [connect(url, timeout, api_key) for url in urls]
+        self._loop = asyncio.new_event_loop()
         self._in_flight = in_flight * len(urls)
         self.buffer = self._in_flight * _BUFFER_PER_REQUEST
         self._retries, self._first_rest = retries, first_rest

@@ -25,6 +25,7 @@ from transformers import AutoModelForCausalLM
 from fairseq_audiochat.data.manifest import Utterance, write_manifest
 from fairseq_audiochat.data.response_record import Response, read_header, read_records
 
+MINI = Path(__file__).parents[2] / "examples" / "mini" / "llm"
 Fault = Callable[[int], str | None]
 
 
@@ -226,6 +227,66 @@ def test_a_server_that_reads_other_tokens_is_refused(manifest: Path, llm_path: P
         match=r"the server must read our prompt ids, but reads \d+ tokens for \d+; it must not add",
     ):
         generate_responses.generate(options(manifest, llm_path, server.url))
+
+
+@pytest.fixture
+def mini_server() -> Iterator[CompletionsServer]:
+    """The example's LLM, whose responses are text."""
+    with CompletionsServer(MINI) as server:
+        yield server
+
+
+def mini_manifest(folder: Path) -> Path:
+    texts = ("do you know the italian word for wine", "what is two plus three", "say  it \x07")
+    rows = [Utterance(f"u{i}", "none.wav", 100, text) for i, text in enumerate(texts)]
+    write_manifest(folder / "dev.tsv", rows)
+    return folder / "dev.tsv"
+
+
+@pytest.mark.parametrize("factor", [4.0, 0.5])
+def test_text_that_comes_back_gives_the_ids(tmp_path, mini_server: CompletionsServer, factor):
+    """As from vLLM before 0.10.2, which takes ids but gives none."""
+    mini_server.fault = lambda _: "no ids"
+    manifest = mini_manifest(tmp_path)
+    args = options(manifest, MINI, mini_server.url, max_length_factor=factor)
+    path = generate_responses.generate(args)
+    assert read_header(path).decoding["engine"] == "endpoint, ids out, text in"
+    changes = {"endpoint": None, "model": None, "shard": Shard(1, 1), "device": "cpu"}
+    here = generate_responses.generate(argparse.Namespace(**{**vars(args), **changes}))
+    assert read(path) == read(here)
+    assert {record.ended for record in read(path)} == {"eos" if factor == 4 else "length"}
+
+
+def test_text_that_does_not_give_its_ids_is_excluded(manifest: Path, llm_path: Path, serve):
+    """A random LLM says bytes that are no text, and text that it would not tokenise so itself.
+
+    Of the latter text and number are right; no client can know more.
+    """
+    server = serve(lambda _: "no ids")
+    records = read(generate_responses.generate(options(manifest, llm_path, server.url)))
+    reason = "response whose text does not give its ids"
+    assert sum(record.excluded == reason for record in records) > 3
+    for record, other in zip(records, in_process(manifest, llm_path)):
+        assert record.excluded or record.text == other.text
+        assert record.excluded or len(record.response) == len(other.response)
+
+
+@pytest.mark.parametrize("tokenizes", [0, 1])
+def test_text_out_and_in_gives_the_ids(tmp_path: Path, mini_server: CompletionsServer, tokenizes):
+    mini_server.takes_ids, mini_server.tokenizes = False, tokenizes
+    mini_server.fault = lambda _: "no ids"
+    args = options(mini_manifest(tmp_path), MINI, mini_server.url, max_length_factor=4.0)
+    path = generate_responses.generate(args)
+    assert read_header(path).decoding["engine"] == "endpoint, text out, text in"
+    changes = {"endpoint": None, "model": None, "shard": Shard(1, 1), "device": "cpu"}
+    here = generate_responses.generate(argparse.Namespace(**{**vars(args), **changes}))
+    assert read(path) == read(here)
+
+
+def test_a_tokenizer_that_tokenize_shows_to_be_another_is_refused(tmp_path, mini_server):
+    mini_server.takes_ids, mini_server.tokenizes = False, 2
+    with pytest.raises(ValueError, match="the server must tokenise our prompts as we do, but read"):
+        generate_responses.generate(options(mini_manifest(tmp_path), MINI, mini_server.url))
 
 
 def test_endpoints_of_two_kinds_are_refused(manifest: Path, llm_path: Path, serve):

@@ -101,7 +101,8 @@ def test_killed_at_any_byte_and_resumed_gives_the_same_file(
     manifest: Path, llm_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(backend, "BATCHES_PER_WINDOW", 2)
-    path = generate_responses.generate(options(manifest, llm_path))
+    args = options(manifest, llm_path, max_length_factor=1.0)
+    path = generate_responses.generate(args)
     whole = path.read_bytes()
     partial = path.with_name(path.name + ".partial")
     answered = []
@@ -116,7 +117,7 @@ def test_killed_at_any_byte_and_resumed_gives_the_same_file(
         path.unlink()
         partial.write_bytes(whole[:cut])
         answered.clear()
-        generate_responses.generate(options(manifest, llm_path))
+        generate_responses.generate(args)
         assert path.read_bytes() == whole
         whole_records = max(0, whole[:cut].count(b"\n") - 1)
         # Whole windows of 2 batches of 2 are kept: the others' batches are made anew.
