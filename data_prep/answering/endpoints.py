@@ -23,7 +23,7 @@ class EndpointRefusedError(ValueError):
     """An endpoint answers, but is not the one that is needed: asking again is vain."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Endpoint:
     """A server.
 
@@ -96,8 +96,9 @@ async def ask(
         EndpointRefusedError: As it is.
         RuntimeError: If the last retry fails, or an endpoint answers with an error for good.
     """
+    failed: list[Endpoint] = []
     for attempt in range(retries + 1):
-        endpoint = await _least_loaded(endpoints)
+        endpoint = await _least_loaded(endpoints, failed)
         endpoint.active += 1
         sent = time.monotonic()
         try:
@@ -106,6 +107,7 @@ async def ask(
             raise
         except Exception as error:
             endpoint.fail(sent, first_rest)
+            failed.append(endpoint)
             if attempt == retries or not _is_retriable(error):
                 raise RuntimeError(_sentence(endpoint, subject, attempt + 1, error)) from error
         else:
@@ -116,13 +118,17 @@ async def ask(
     raise AssertionError("the last attempt returns or raises")
 
 
-async def _least_loaded(endpoints: Sequence[Endpoint]) -> Endpoint:
-    """The least loaded endpoint that does not rest; waits until there is one."""
+async def _least_loaded(endpoints: Sequence[Endpoint], failed: list[Endpoint]) -> Endpoint:
+    """The least loaded endpoint that does not rest; waits until there is one.
+
+    Where the request failed before is only asked if no other one is awake: who fails at once is
+    never loaded.
+    """
     while True:
         now = time.monotonic()
         awake = [endpoint for endpoint in endpoints if endpoint.rests_until <= now]
         if awake:
-            return min(awake, key=lambda endpoint: endpoint.active)
+            return min(awake, key=lambda endpoint: (endpoint in failed, endpoint.active))
         await asyncio.sleep(min(endpoint.rests_until for endpoint in endpoints) - now)
 
 
