@@ -9,17 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def kill_often(command: Callable[[], object], path: Path, kills: int, seed: int) -> int:
+def kill_often(
+    command: Callable[[], object], path: Path, kills: int, seed: int, growth: int
+) -> int:
     """Start a command again and again, kill it (SIGKILL) at random moments, then let it end.
 
-    A kill comes when the partial file has grown by 0 to 1,000 bytes, or by as much again while
-    the last of them are written.
+    A kill comes when the partial file has grown by a random number of bytes, or a little later.
 
     Args:
         command: Writes ``path``; run in a fork, because starting then costs nothing.
         path: The file.
         kills: How many.
         seed: Of the moments.
+        growth: Most bytes between two kills; so many kills must fit into the file.
 
     Returns:
         How many kills met a process at work.
@@ -30,10 +32,10 @@ def kill_often(command: Callable[[], object], path: Path, kills: int, seed: int)
     met = 0
     for _ in range(kills):
         before = _size(partial)
-        growth = rng.randrange(1_000)
+        enough = before + rng.randrange(growth)
         process = fork.Process(target=command, daemon=True)
         process.start()
-        while process.is_alive() and _size(partial) < before + growth:
+        while process.is_alive() and _size(partial) < enough:
             time.sleep(0.001)
         time.sleep(rng.random() * 0.005)
         if process.is_alive():

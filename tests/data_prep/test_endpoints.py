@@ -322,7 +322,9 @@ def test_killed_and_resumed_gives_the_same_file(manifest: Path, llm_path: Path, 
     server.fault = lambda _: "hang"
     completions_server.HANG_SECONDS, before = 0.03, completions_server.HANG_SECONDS
     try:
-        assert kill_often(lambda: generate_responses.generate(args), path, kills=5, seed=6) == 5
+        assert (
+            kill_often(lambda: generate_responses.generate(args), path, 5, seed=6, growth=500) == 5
+        )
     finally:
         completions_server.HANG_SECONDS = before
     assert path.read_bytes() == whole

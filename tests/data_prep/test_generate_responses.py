@@ -137,7 +137,9 @@ def test_killed_twenty_times_and_resumed_gives_the_same_file(
     path = generate_responses.generate(args)
     whole = path.read_bytes()
     path.unlink()
-    assert kill_often(lambda: generate_responses.generate(args), path, kills=20, seed=4) == 20
+    assert (
+        kill_often(lambda: generate_responses.generate(args), path, 20, seed=4, growth=1_000) == 20
+    )
     assert path.read_bytes() == whole
     assert [record.id for record in read(path)] == [f"u{i}" for i in range(150)]
 
