@@ -44,8 +44,18 @@ setup(
     ],
     extras_require={
         "speech": ["espeakng-loader>=0.2.4"],  # data_prep/synthesise_speech.py
-        "plot": ["matplotlib>=3.8"],  # the pictures of the examples
-        "dev": ["pytest>=8", "pytest-xdist>=3.5", "protobuf", "pyyaml", "ruff", "mypy"],
+        "plot": ["matplotlib>=3.8"],  # the pictures of the examples, and of report_responses.py
+        "endpoint": ["openai>=2,<4"],  # data_prep/generate_responses.py --endpoint
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "protobuf",
+            "pyyaml",
+            "ruff",
+            "mypy",
+            "openai>=2,<4",
+            "transformers[serving]",  # a real server for the tests of --endpoint
+        ],
     },
     classifiers=[
         "Programming Language :: Python :: 3.11",

@@ -17,7 +17,7 @@ from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.fbank import num_frames
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Utterance, write_manifest
-from fairseq_audiochat.data.responses import Response, ResponseHeader
+from fairseq_audiochat.data.response_record import Response, ResponseHeader
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmConfig, AudioPrefixLlmModel
 from fairseq_audiochat.modules.llm_loading import load_llm
 from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask

@@ -38,6 +38,10 @@ class AsrDataset(SpeechDataset):
         self.vocabulary = vocabulary
         self.max_audio_seconds = max_audio_seconds
 
+    def unusable(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+        """Utterances without a word."""
+        return [("have an empty transcript", self.manifest.without_text()[indices])]
+
     def exceeding(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
         """Utterances over ``max_audio_seconds``."""
         return audio_limit(self.sizes[indices], self.max_audio_seconds)

@@ -22,7 +22,8 @@ from fairseq_audiochat.data.limits import audio_limit
 from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
 from fairseq_audiochat.data.manifest import Manifest, Utterance
 from fairseq_audiochat.data.padding import pad_features, pad_tokens
-from fairseq_audiochat.data.responses import Response, Responses
+from fairseq_audiochat.data.response_record import Response
+from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.data.spec_augment import SpecAugment
 from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
 
@@ -77,6 +78,13 @@ class ChatDataset(SpeechDataset):
         self.max_llm_positions = max_llm_positions
         self._audio_prompt = template.prompt(Conversation.of_audio())
         self._empty_prompt = template.prompt(Conversation.of_text(""))
+
+    def unusable(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+        """Utterances whose responses are excluded, by reason."""
+        return [
+            (f"have a response that is excluded ({reason})", excluded[indices])
+            for reason, excluded in self.responses.exclusions().items()
+        ]
 
     def exceeding(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
         """Utterances over ``max_audio_seconds``, or over the LLM's context."""

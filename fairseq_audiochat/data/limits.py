@@ -14,18 +14,19 @@ logger = logging.getLogger(__name__)
 def exclude(
     dataset: SpeechDataset, indices: Indices, max_frames: int | None, may_exclude: bool
 ) -> Indices:
-    """Apply the limits, and say what each of them excludes.
+    """Leave out what is unusable, apply the limits, and say what each of them excludes.
 
     Args:
         dataset: The dataset that ``indices`` point into.
         indices: Candidates, in order.
         max_frames: ``--max-tokens`` where an utterance over it cannot be batched.
-        may_exclude: False in validation and generation, where every utterance counts.
+        may_exclude: False in validation and generation, where no limit may exclude anything.
 
     Raises:
         ValueError: If a limit excludes something although ``may_exclude`` is False, or if
             nothing is left.
     """
+    indices = leave_out_unusable(dataset, indices)
     limits = dataset.exceeding(indices)
     if max_frames is not None:
         rule = f"have more frames than --max-tokens {max_frames}"
@@ -43,6 +44,25 @@ def exclude(
     return indices[keep]
 
 
+def leave_out_unusable(dataset: SpeechDataset, indices: Indices) -> Indices:
+    """Leave out what cannot be used at all, in training, validation and generation alike.
+
+    Raises:
+        ValueError: If nothing is left.
+    """
+    usable = np.ones(len(indices), dtype=bool)
+    for rule, unusable in dataset.unusable(indices):
+        if unusable.any():
+            logger.warning("%s and are left out", _message(dataset, indices, rule, unusable))
+        usable &= ~unusable
+    if not usable.any():
+        raise ValueError(
+            f"{dataset.manifest.path}: some utterance must be usable, but none of {len(indices)} "
+            "is; the warnings say why."
+        )
+    return indices[usable]
+
+
 def _report(
     dataset: SpeechDataset,
     indices: Indices,
@@ -50,17 +70,23 @@ def _report(
     excluded: npt.NDArray[np.bool_],
     may_exclude: bool,
 ) -> None:
-    first = dataset.manifest[int(indices[np.argmax(excluded)])].id
-    message = (
-        f"{dataset.manifest.path}: {int(excluded.sum())} of {len(indices)} utterances {rule} "
-        f"(first: {first!r})"
-    )
+    message = _message(dataset, indices, rule, excluded)
     if not may_exclude:
         raise ValueError(
             f"{message}; raise the limit, or leave them out of the result with "
             "--skip-invalid-size-inputs-valid-test."
         )
     logger.warning("%s and are left out", message)
+
+
+def _message(
+    dataset: SpeechDataset, indices: Indices, rule: str, excluded: npt.NDArray[np.bool_]
+) -> str:
+    first = dataset.manifest[int(indices[np.argmax(excluded)])].id
+    return (
+        f"{dataset.manifest.path}: {int(excluded.sum())} of {len(indices)} utterances {rule} "
+        f"(first: {first!r})"
+    )
 
 
 def audio_limit(

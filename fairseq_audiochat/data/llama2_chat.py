@@ -18,6 +18,9 @@ from fairseq_audiochat.data.conversation import (
     UserTurn,
 )
 
+NAME = "llama2_chat/1"
+"""Of the template and its version: another one gives other ids."""
+
 AUDIO_PLACEHOLDER = -1
 """Stands for one recording in a list of prompt ids; no tokenizer yields a negative id."""
 

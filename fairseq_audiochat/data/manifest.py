@@ -74,6 +74,11 @@ class Manifest:
         """The transcripts, in the manifest's order."""
         return self._table["tgt_text"]
 
+    def without_text(self) -> npt.NDArray[np.bool_]:
+        """Which transcripts have no word; shape ``(len(self),)``."""
+        blank: npt.NDArray[np.bool_] = pc.equal(pc.utf8_trim_whitespace(self.texts), "").to_numpy()
+        return blank
+
     def _resolve(self, audio: str) -> str:
         return audio if os.path.isabs(audio) else str(self.path.parent / audio)
 
@@ -180,8 +185,6 @@ def _header(path: Path) -> list[str]:
 
 
 def _checked(path: Path, raw: pa.RecordBatch, first_line: int) -> pa.RecordBatch:
-    blank = pc.equal(pc.utf8_trim_whitespace(raw["tgt_text"]), "")
-    _refuse(path, raw, first_line, "tgt_text", blank, "must not be empty")
     _refuse(path, raw, first_line, "audio", pc.equal(raw["audio"], ""), "must not be empty")
     _refuse(path, raw, first_line, "id", pc.equal(raw["id"], ""), "must not be empty")
     not_positive = pc.invert(pc.match_substring_regex(raw["n_frames"], "^0*[1-9][0-9]{0,17}$"))

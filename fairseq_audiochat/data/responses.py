@@ -1,13 +1,9 @@
-"""The LLM's responses: one JSON record per utterance, ids first, with their provenance.
+"""The responses of a split, memory-mapped and in the order of its manifest.
 
-The first line of a file is its header: which LLM answered (its fingerprint) and how it
-decoded. Every further line is a record. Ids are the truth; the text is for reading. Knows no
-LLM: prompts and responses are lists of ids.
+Knows no LLM: prompts and responses are lists of ids.
 """
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.response_record import (
+    FORMAT,
+    REGENERATE,
+    Response,
+    read_header,
+    read_records,
+)
 from fairseq_audiochat.data.table import RecordBatches, open_table
 
-FORMAT = "fairseq_audiochat.responses/1"
-ENDINGS = ("eos", "length")
 _ROWS_PER_BATCH = 10_000
-_REGENERATE = "generate the responses again with data_prep/generate_responses.py"
 _SCHEMA = pa.schema(
     {
         "id": pa.string(),
@@ -28,65 +28,9 @@ _SCHEMA = pa.schema(
         "response": pa.list_(pa.int32()),
         "text": pa.string(),
         "ended": pa.string(),
+        "excluded": pa.string(),
     }
 )
-
-
-class Response(NamedTuple):
-    """What the LLM answered to one transcript.
-
-    Args:
-        id: The utterance.
-        prompt: Ids of the whole text prompt, from BOS to the end of the template's suffix.
-        response: Generated ids, without EOS.
-        text: The response's text.
-        ended: ``eos``, or ``length`` if it was cut: then no EOS follows.
-    """
-
-    id: str
-    prompt: list[int]
-    response: list[int]
-    text: str
-    ended: str
-
-    def to_json(self) -> str:
-        """The record's line."""
-        return json.dumps(self._asdict(), ensure_ascii=False)
-
-    def target(self, eos_id: int) -> list[int]:
-        """What is trained and scored: the response, and EOS only if the LLM generated it."""
-        return [*self.response, eos_id] if self.ended == "eos" else list(self.response)
-
-
-class ResponseHeader(NamedTuple):
-    """Provenance of a file of responses: JSON values only."""
-
-    llm: dict[str, str]
-    decoding: dict[str, Any]
-
-    def to_json(self) -> str:
-        """The file's first line."""
-        return json.dumps({"format": FORMAT, **self._asdict()}, sort_keys=True)
-
-
-def read_header(path: str | Path) -> ResponseHeader:
-    """Read the provenance of a file of responses.
-
-    Raises:
-        ValueError: If its first line is no header of this format.
-    """
-    with open(path, encoding="utf-8", errors="replace") as file:
-        line = file.readline()
-    try:
-        fields = json.loads(line)
-        if fields["format"] == FORMAT:
-            return ResponseHeader(fields["llm"], fields["decoding"])
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise ValueError(
-        f"{path}:1: the first line must be a header of format {FORMAT!r}, but is {line[:80]!r}; "
-        f"{_REGENERATE}."
-    )
 
 
 class Responses:
@@ -127,6 +71,16 @@ class Responses:
         lengths += pc.equal(self._table["ended"], "eos").to_numpy()
         return lengths if self._rows is None else lengths[self._rows]
 
+    def exclusions(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """By reason, which utterances are not trained and scored; shape ``(utterances,)``."""
+        reasons = self._table["excluded"]
+        masks = {}
+        for reason in pc.unique(reasons).to_pylist():
+            if reason:
+                mask = pc.equal(reasons, reason).to_numpy()
+                masks[reason] = mask if self._rows is None else mask[self._rows]
+        return masks
+
     def prompt_lengths(self) -> npt.NDArray[np.int64]:
         """Ids of the text prompt per utterance."""
         lengths = pc.list_value_length(self._table["prompt"]).to_numpy().astype(np.int64)
@@ -144,66 +98,50 @@ def _align(
         missing = utterance_ids[pc.index(pc.is_null(rows), True).as_py()].as_py()
         raise ValueError(
             f"{manifest_path}: every utterance must have a response, but {rows.null_count} have "
-            f"none in {path} (first: {missing!r}); {_REGENERATE}."
+            f"none in {path} (first: {missing!r}); {REGENERATE}."
         )
     strangers = pc.is_null(pc.index_in(response_ids, value_set=utterance_ids))
     if pc.any(strangers).as_py():
         stranger = response_ids[pc.index(strangers, True).as_py()].as_py()
         raise ValueError(
             f"{path}: every response must belong to an utterance, but {pc.sum(strangers).as_py()} "
-            f"are not in {manifest_path} (first: {stranger!r}); {_REGENERATE}."
+            f"are not in {manifest_path} (first: {stranger!r}); {REGENERATE}."
         )
     return np.asarray(rows.to_numpy(), dtype=np.int64)
 
 
 def _parse(path: Path) -> RecordBatches:
-    read_header(path)
-    seen: dict[str, int] = {}
-    rows: list[Response] = []
-    # "replace": a line that was cut off inside a character is refused with its number.
-    with open(path, encoding="utf-8", errors="replace") as file:
-        next(file)
-        for line_number, line in enumerate(file, start=2):
-            record = parse_record(line, f"{path}:{line_number}")
-            if seen.setdefault(record.id, line_number) != line_number:
-                raise ValueError(
-                    f"{path}:{line_number}: an utterance must have one response, but {record.id!r} "
-                    f"has another in line {seen[record.id]}; {_REGENERATE}."
-                )
-            rows.append(record)
-            if len(rows) == _ROWS_PER_BATCH:
-                yield _batch(rows)
-                rows = []
-    if not seen:
+    ids: list[pa.Array] = []
+    for batch in _read_batches(path):
+        ids.append(batch["id"])
+        yield batch
+    if not ids:
         raise ValueError(f"{path}: there must be at least one response, but is none.")
+    _check_unique(path, pa.chunked_array(ids))
+
+
+def _read_batches(path: Path) -> RecordBatches:
+    rows: list[Response] = []
+    for record in read_records(path):
+        rows.append(record)
+        if len(rows) == _ROWS_PER_BATCH:
+            yield _batch(rows)
+            rows = []
     if rows:
         yield _batch(rows)
 
 
-def parse_record(line: str, place: str) -> Response:
-    """Read one record.
-
-    Raises:
-        ValueError: With ``place``, if it is no whole and valid record.
-    """
-    try:
-        record = Response(**json.loads(line))
-        valid = record.ended in ENDINGS and _are_ids(record.prompt) and _are_ids(record.response)
-        valid &= isinstance(record.id, str) and record.id != "" and isinstance(record.text, str)
-    except (ValueError, TypeError):
-        valid = False
-    if not valid or not record.prompt or (record.ended == "length" and not record.response):
-        raise ValueError(
-            f"{place}: a record must have {', '.join(Response._fields)}, with 'ended' one of "
-            f"{ENDINGS}, but is {line[:80]!r}; {_REGENERATE}."
-        )
-    return record
-
-
-def _are_ids(value: Any) -> bool:
-    if not isinstance(value, list):
-        return False
-    return all(isinstance(token, int) and 0 <= token < 1 << 31 for token in value)
+def _check_unique(path: Path, ids: pa.ChunkedArray) -> None:
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return
+    counts = pc.value_counts(ids)
+    duplicate = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"].as_py()
+    first = pc.index(ids, duplicate).as_py()
+    second = first + 1 + pc.index(ids.slice(first + 1), duplicate).as_py()
+    raise ValueError(
+        f"{path}:{second + 2}: an utterance must have one response, but {duplicate!r} has another "
+        f"in line {first + 2}; {REGENERATE}."
+    )
 
 
 def _batch(rows: list[Response]) -> pa.RecordBatch:

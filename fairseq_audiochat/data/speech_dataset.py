@@ -68,6 +68,10 @@ class SpeechDataset(FairseqDataset):
         order: Indices = np.lexsort((ties, -self.sizes))
         return order
 
+    def unusable(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+        """What no limit lets in: a sentence and a mask over ``indices`` for each reason."""
+        return []
+
     def exceeding(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
         """The limits that exclude utterances: a sentence and a mask over ``indices`` for each."""
         return []

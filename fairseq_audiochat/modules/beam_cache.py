@@ -60,6 +60,24 @@ class BufferedLayer(DynamicLayer):
         """Keep some utterances only."""
         self.keys, self.values = self.keys[indices], self.values[indices]
 
+    def join(self, kept: Tensor, other: "BufferedLayer") -> None:
+        """Keep some utterances only, and take another buffer's behind them.
+
+        Args:
+            kept: Rows to keep, int64.
+            other: Their entries begin where ours do; what is missing behind them is zeros.
+        """
+        length = max(self.length, other.length)
+        for name in ("keys", "values"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            batch, (_, heads, _, width) = len(kept) + len(theirs), mine.shape
+            # Zeros, because what nobody sees is multiplied by 0, and 0 * NaN is NaN.
+            new = mine.new_zeros(batch, heads, length + self.spare, width)
+            new[: len(kept), :, : self.length] = mine[kept, :, : self.length]
+            new[len(kept) :, :, : other.length] = theirs[:, :, : other.length]
+            setattr(self, name, new)
+        self.length = length
+
     def _move(self, entries: Tensor | None, keys: Tensor, values: Tensor, capacity: int) -> None:
         """Take a new buffer of the kind of ``keys``, and what is kept along."""
         for name, like in (("keys", keys), ("values", values)):
@@ -95,3 +113,8 @@ class BeamCache(Cache):
         """Leave all but some entries of each utterance behind, in every layer."""
         for layer in self.layers:
             layer.keep(entries)
+
+    def join(self, kept: Tensor, other: "BeamCache") -> None:
+        """Keep some utterances only, and take another cache's behind them, in every layer."""
+        for mine, theirs in zip(self.layers, other.layers):
+            mine.join(kept, theirs)

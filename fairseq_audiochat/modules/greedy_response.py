@@ -1,17 +1,23 @@
 """Greedy responses to text prompts of different lengths, each with a limit of its own.
 
 The same shared-prefix state as in beam search, with one beam: what an utterance gets does not
-depend on its batch, and finished utterances leave it. Knows no files and no tokenizer.
+depend on its batch. Where utterances have finished, others take their place. Knows no files and
+no tokenizer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.prompt_assembly import PromptEmbeddings
 from fairseq_audiochat.modules.shared_prefix import SharedPrefixState
+
+# A change of the batch copies the cache, an utterance that waits for it is computed in vain: an
+# eighth of the batch may wait.
+_BATCH_PER_CHANGE = 8
 
 
 class GreedyResponse(NamedTuple):
@@ -21,39 +27,99 @@ class GreedyResponse(NamedTuple):
     ended: str
 
 
-@torch.no_grad()
 def respond(
     llm: FrozenLlm, prompts: Sequence[Sequence[int]], max_new_tokens: Sequence[int], eos_id: int
 ) -> list[GreedyResponse]:
-    """Answer prompts, the most probable token at a time.
+    """Answer prompts in one batch; see `respond_each`."""
+    finished = dict(respond_each(llm, prompts, max_new_tokens, eos_id, len(prompts)))
+    return [finished[index] for index in range(len(prompts))]
+
+
+@torch.no_grad()
+def respond_each(
+    llm: FrozenLlm,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: Sequence[int],
+    eos_id: int,
+    batch_size: int,
+) -> Iterator[tuple[int, GreedyResponse]]:
+    """Answer prompts, the most probable token at a time, the longest prompts first.
 
     Args:
         llm: The LLM.
         prompts: Prompt ids, at least two each.
         max_new_tokens: The limit of each response, at least 1.
         eos_id: Ends a response.
+        batch_size: Most prompts at a time.
+
+    Yields:
+        The place of a prompt and its response, as they are finished.
     """
-    device = llm.causal_lm.device
-    state = SharedPrefixState(llm, _embed(llm, prompts), beams=1)
-    tokens = torch.tensor([prompt[-1] for prompt in prompts], device=device)
-    active = list(range(len(prompts)))
-    generated: list[list[int]] = [[] for _ in prompts]
-    ended = ["length"] * len(prompts)
-    while active:
-        tokens = llm.logits(state.step(tokens)).argmax(-1)
-        kept = []
-        for row, (index, token) in enumerate(zip(active, tokens.tolist())):
-            if token == eos_id:
-                ended[index] = "eos"
-                continue
-            generated[index].append(token)
-            if len(generated[index]) < max_new_tokens[index]:
-                kept.append(row)
-        active = [active[row] for row in kept]
-        order = torch.tensor(kept, dtype=torch.int64, device=device)
-        tokens = tokens[order]
-        state.reorder(order)
-    return [GreedyResponse(ids, how) for ids, how in zip(generated, ended)]
+    waiting = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    batch = _Batch(llm)
+    while waiting or batch.rows:
+        free = batch_size - len(batch.rows) + len(batch.finished)
+        entering = [waiting.pop() for _ in range(min(free, len(waiting)))]
+        batch.change(entering, [prompts[index] for index in entering])
+        while batch.rows and not batch.is_due():
+            for row, token in enumerate(batch.step()):
+                if row in batch.finished:
+                    continue
+                index, ids = batch.rows[row]
+                if token != eos_id:
+                    ids.append(token)
+                if token == eos_id or len(ids) == max_new_tokens[index]:
+                    batch.finished.add(row)
+                    yield index, GreedyResponse(ids, "eos" if token == eos_id else "length")
+
+
+class _Batch:
+    """The prompts that are being answered.
+
+    Args:
+        llm: The LLM.
+    """
+
+    def __init__(self, llm: FrozenLlm) -> None:
+        self.llm = llm
+        self.rows: list[tuple[int, list[int]]] = []  # the prompt's place, what was generated
+        self.finished: set[int] = set()  # rows that wait to be dropped
+        self._state: SharedPrefixState
+        self._tokens: Tensor  # what each row reads next
+
+    def change(self, entering: list[int], prompts: list[Sequence[int]]) -> None:
+        """Drop finished rows, and let prompts come in behind the others."""
+        kept = [row for row in range(len(self.rows)) if row not in self.finished]
+        self.rows = [self.rows[row] for row in kept] + [(index, []) for index in entering]
+        self.finished = set()
+        order = torch.tensor(kept, dtype=torch.int64, device=self.llm.causal_lm.device)
+        if not prompts:
+            if kept:
+                self._state.reorder(order)
+                self._tokens = self._tokens[order]
+            return
+        entered = SharedPrefixState(self.llm, _embed(self.llm, prompts), beams=1)
+        tokens = order.new_tensor([prompt[-1] for prompt in prompts])
+        if kept:
+            self._state.join(order, entered)
+            self._tokens = torch.cat((self._tokens[order], tokens))
+        else:
+            self._state, self._tokens = entered, tokens
+
+    def step(self) -> list[int]:
+        """The next token of each row."""
+        self._tokens = self.llm.logits(self._state.step(self._tokens)).argmax(-1)
+        tokens: list[int] = self._tokens.tolist()
+        return tokens
+
+    def is_due(self) -> bool:
+        """Whether enough rows are finished to change the batch, or one has no position left."""
+        if not self.finished:
+            return False
+        return (
+            len(self.finished) * _BATCH_PER_CHANGE >= len(self.rows)
+            or int(self._state.positions.max()) >= self.llm.max_positions
+        )
 
 
 def _embed(llm: FrozenLlm, prompts: Sequence[Sequence[int]]) -> PromptEmbeddings:

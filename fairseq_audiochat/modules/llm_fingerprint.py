@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import PretrainedConfig
+from transformers import AutoModelForCausalLM, PretrainedConfig
+
+_WEIGHTS = "model.safetensors"
 
 # How and by whom the weights were stored, not what they are.
 _VOLATILE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
@@ -65,3 +68,39 @@ def fingerprint(
         hashlib.sha256(tokenizer_path.read_bytes()).hexdigest(),
         hashlib.sha256(stored.tobytes()).hexdigest(),
     )
+
+
+def read_fingerprint(
+    path: Path, config: PretrainedConfig, tokenizer_path: Path
+) -> LlmFingerprint | None:
+    """The fingerprint of an LLM that is not loaded: of its weights only the embeddings are read.
+
+    Args:
+        path: The LLM's folder.
+        config: Its configuration.
+        tokenizer_path: Its tokenizer's file.
+
+    Returns:
+        None if the embeddings are not in a safetensors file under their name: then the LLM has
+        to be loaded.
+    """
+    with torch.device("meta"):
+        skeleton = AutoModelForCausalLM.from_config(config)
+    weight = skeleton.get_input_embeddings().weight
+    name = next(key for key, parameter in skeleton.named_parameters() if parameter is weight)
+    try:
+        with safe_open(_weight_file(path, name), framework="pt") as file:
+            embedding = file.get_tensor(name)
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+    if embedding.shape != weight.shape:
+        return None
+    return fingerprint(skeleton.config, tokenizer_path, embedding)
+
+
+def _weight_file(path: Path, name: str) -> Path:
+    """The file that holds a tensor, whether the weights are in one file or in several."""
+    index = path / f"{_WEIGHTS}.index.json"
+    if not index.is_file():
+        return path / _WEIGHTS
+    return path / str(json.loads(index.read_text(encoding="utf-8"))["weight_map"][name])

@@ -7,6 +7,7 @@ all with the same position id. Knows nothing of scores or of the search's rules.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_audiochat.modules.beam_cache import BeamCache
@@ -69,6 +70,19 @@ class SharedPrefixState:
         if len(kept) < len(self.positions):
             self.cache.batch_select_indices(kept)
             self.positions = self.positions[kept]
+
+    def join(self, kept: Tensor, other: "SharedPrefixState") -> None:
+        """Drop utterances that are finished, and let others come in behind those that stay.
+
+        Args:
+            kept: Int64, the utterances that stay.
+            other: The state of those that come in, with as many beams.
+        """
+        self.cache.join(kept, other.cache)
+        entries = self.cache.get_seq_length()
+        both = (self.visible[kept], other.visible)
+        self.visible = torch.cat([F.pad(rows, (0, entries - rows.size(2))) for rows in both])
+        self.positions = torch.cat((self.positions[kept], other.positions))
 
     def _leave_dead_entries(self) -> None:
         """Keep what some beam descends from; the utterance with the most of it sets the size."""

@@ -11,7 +11,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask
 from omegaconf import II, MISSING
 
-from fairseq_audiochat.data.limits import exclude
+from fairseq_audiochat.data.limits import exclude, leave_out_unusable
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.spec_augment import SpecAugment
 from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
@@ -98,7 +98,8 @@ class SpeechTask(FairseqTask):
         logger.info("split %s: %d utterances", split, len(dataset))
         if is_training:
             return  # reported when the limits are applied
-        for rule, excluded in dataset.exceeding(np.arange(len(dataset))):
+        usable = leave_out_unusable(dataset, np.arange(len(dataset)))
+        for rule, excluded in dataset.exceeding(usable):
             if excluded.any():
                 logger.warning("split %s: %d utterances %s", split, excluded.sum(), rule)
 

@@ -75,3 +75,13 @@ def test_a_manifest_that_counts_samples_is_refused(data_folder: Path, tmp_path: 
     dataset = AsrDataset(Manifest(tmp_path / "dev.tsv"), Vocabulary.load(data_folder / "spm.model"))
     with pytest.raises(ValueError, match=rf"'n_frames' must count 10 ms .*{row.n_frames} \(utt"):
         dataset[0]
+
+
+def test_empty_transcripts_are_unusable(data_folder: Path, tmp_path: Path) -> None:
+    rows = [Manifest(data_folder / "dev.tsv")[index] for index in range(3)]
+    write_manifest(tmp_path / "dev.tsv", [rows[0], rows[1]._replace(text=" "), rows[2]])
+    vocabulary = Vocabulary.load(data_folder / "spm.model")
+    dataset = AsrDataset(Manifest(tmp_path / "dev.tsv"), vocabulary)
+    ((rule, unusable),) = dataset.unusable(np.array([2, 1, 0]))
+    assert rule == "have an empty transcript"
+    assert unusable.tolist() == [False, True, False]

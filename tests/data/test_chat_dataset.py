@@ -1,5 +1,7 @@
 """Prompts and responses in a batch: every token at its place, in both kinds of prompt."""
 
+import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from fairseq_audiochat.data.chat_dataset import (
 )
 from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
+from fairseq_audiochat.data.limits import exclude
 from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
 from fairseq_audiochat.data.manifest import Manifest, write_manifest
 from fairseq_audiochat.data.responses import Responses
@@ -152,6 +155,46 @@ def test_a_response_to_another_transcript_is_named(
     dataset = make(tmp_path, template, text_prompts=False)
     with pytest.raises(ValueError, match="must be to the manifest's transcript, but that of utter"):
         dataset[0]
+
+
+def exclude_some(source: Path, folder: Path) -> Path:
+    """The split dev with three of its seven responses excluded, one of them over every context."""
+    manifest = Manifest(source / "dev.tsv")
+    write_manifest(folder / "dev.tsv", [manifest[index] for index in range(7)])
+    lines = (source / "dev.responses.jsonl").read_text().splitlines()
+    for line, reason in ((2, "refusal"), (4, "refusal"), (7, "too long a prompt")):
+        record = json.loads(lines[line])
+        if reason != "refusal":
+            record.update(response=[], text="", ended="", prompt=[1] * 9_999)
+        lines[line] = json.dumps({**record, "excluded": reason})
+    (folder / "dev.responses.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("may_exclude", [True, False])
+def test_excluded_responses_are_left_out_everywhere_and_counted(
+    data_folder: Path,
+    template: Llama2Chat,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    may_exclude: bool,
+) -> None:
+    """No limit speaks of them: what is excluded is not too long, it is not there."""
+    folder = exclude_some(data_folder, tmp_path)
+    context = ContextLimit(4_096, audio_positions=lambda frames: frames // 8)
+    dataset = make(folder, template, text_prompts=False, context=context)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        kept = exclude(dataset, np.arange(7), None, may_exclude)
+    # Line 0 is the header: lines 2, 4 and 7 are utterances 1, 3 and 6.
+    assert kept.tolist() == [0, 2, 4, 5]
+    path = folder / "dev.tsv"
+    assert caplog.messages == [
+        f"{path}: 2 of 7 utterances have a response that is excluded (refusal) (first: 'dev-1') "
+        "and are left out",
+        f"{path}: 1 of 7 utterances have a response that is excluded (too long a prompt) (first: "
+        "'dev-6') and are left out",
+    ]
 
 
 def test_several_recordings_in_one_prompt() -> None:

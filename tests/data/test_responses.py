@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fairseq_audiochat.data.manifest import Manifest, Utterance, write_manifest
-from fairseq_audiochat.data.responses import Response, ResponseHeader, Responses, read_header
+from fairseq_audiochat.data.response_record import Response, ResponseHeader, read_header
+from fairseq_audiochat.data.responses import Responses
 
 HEADER = ResponseHeader({"architecture": "x"}, {"greedy": True}).to_json()
 
@@ -100,6 +101,9 @@ def changed(**fields: object) -> str:
         changed(id=7),
         changed(id=""),
         changed(text=None),
+        changed(excluded=None),
+        changed(ended=""),  # no response, and no reason why
+        changed(ended="", excluded="refusal"),  # a response, but none
     ],
 )
 def test_bad_records_are_named(tmp_path: Path, line: str) -> None:
@@ -107,7 +111,7 @@ def test_bad_records_are_named(tmp_path: Path, line: str) -> None:
     with pytest.raises(
         ValueError,
         match=r"train\.responses\.jsonl:3: a record must have id, prompt, response, text, ended, "
-        r"with 'ended' one of \('eos', 'length'\), but is .*; generate the responses again",
+        r"excluded, with 'ended' one of \('eos', 'length'\), but is .*; generate the responses ",
     ):
         load(path, "z", "a")
 
@@ -139,11 +143,47 @@ def test_no_response_at_all(tmp_path: Path) -> None:
 )
 def test_files_without_provenance_are_refused(tmp_path: Path, header: str) -> None:
     path = write(tmp_path, ROWS[0].to_json(), header=header)
-    message = r"jsonl:1: the first line must be a header of format 'fairseq_audiochat.responses/1'"
+    message = r"jsonl:1: the first line must be a header of format 'fairseq_audiochat.responses/2'"
     with pytest.raises(ValueError, match=message):
         read_header(path)
     with pytest.raises(ValueError, match=message):
         load(path, "a")
+
+
+def test_files_of_the_format_before_are_read(tmp_path: Path) -> None:
+    """It had neither template nor exclusions."""
+    header = '{"decoding": {"greedy": true}, "format": "fairseq_audiochat.responses/1", "llm": {}}'
+    lines = [
+        json.dumps({k: v for k, v in row._asdict().items() if k != "excluded"}) for row in ROWS
+    ]
+    responses = load(write(tmp_path, *lines, header=header), "a", "b", "c")
+    assert [responses[index] for index in range(3)] == ROWS
+    assert responses.header == ResponseHeader({}, {"greedy": True})
+    assert responses.exclusions() == {}
+
+
+def test_exclusions_are_masks_in_the_manifests_order(tmp_path: Path) -> None:
+    none = Response("c", [1, 5], [], "", "", "empty transcript")
+    rows = [ROWS[0]._replace(excluded="refusal"), ROWS[1], none, record("d", [4])]
+    rows[3] = rows[3]._replace(excluded="refusal")
+    responses = load(write(tmp_path, *(row.to_json() for row in rows)), "d", "c", "b", "a")
+    masks = {reason: mask.tolist() for reason, mask in responses.exclusions().items()}
+    assert masks == {
+        "refusal": [True, False, False, True],
+        "empty transcript": [False, True, False, False],
+    }
+    assert responses[1] == none
+    assert responses.lengths().tolist() == [2, 0, 1, 3]  # d: 1 + EOS, c: nothing
+
+
+def test_what_differs_between_headers_is_named() -> None:
+    one = ResponseHeader({"embedding": "e" * 64}, {"search": "greedy", "dtype": "float32"})
+    other = ResponseHeader({"embedding": "f" * 64}, {"search": "greedy"}, template="t")
+    assert one.difference_from(one) == ""
+    assert one.difference_from(other) == (
+        f"decoding.dtype float32 instead of none, llm.embedding {'e' * 40} instead of {'f' * 40}, "
+        "template none instead of t"
+    )
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

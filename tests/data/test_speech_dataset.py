@@ -125,6 +125,34 @@ def test_limits_that_leave_nothing_are_refused(tmp_path: Path) -> None:
         exclude(limited(tmp_path, 30, 20), np.arange(2), max_frames=None, may_exclude=True)
 
 
+class PartlyUsable(Limited):
+    """Cannot use utterances of 13 frames; those of 20 and more are over a limit."""
+
+    def unusable(self, indices: Indices) -> list[tuple[str, np.ndarray]]:
+        return [("are unlucky", self.sizes[indices] == 13)]
+
+
+@pytest.mark.parametrize("may_exclude", [True, False])
+def test_what_is_unusable_is_left_out_everywhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, may_exclude: bool
+) -> None:
+    dataset = PartlyUsable(dataset_of(tmp_path, 10, 13, 12, 13).manifest)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        kept = exclude(dataset, np.array([3, 1, 0, 2]), None, may_exclude)
+    assert kept.tolist() == [0, 2]
+    message = "2 of 4 utterances are unlucky (first: 'u3') and are left out"
+    assert caplog.messages == [f"{tmp_path / 'train.tsv'}: {message}"]
+
+
+def test_nothing_usable_is_refused(tmp_path: Path) -> None:
+    dataset = PartlyUsable(dataset_of(tmp_path, 13, 13).manifest)
+    with pytest.raises(
+        ValueError, match=r"some utterance must be usable, but none of 2 is; the warnings say why"
+    ):
+        exclude(dataset, np.arange(2), None, may_exclude=True)
+
+
 def test_features_are_those_of_the_epoch(data_folder: Path) -> None:
     masks = SpecAugment(2, 27, 10, 100, 0.05, seed=1)
     dataset = SpeechDataset(Manifest(data_folder / "dev.tsv"), masks)

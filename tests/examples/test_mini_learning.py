@@ -1,6 +1,5 @@
 """It learns: real speech features, the shipped LLM, a random encoder, two dozen utterances."""
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -29,12 +28,8 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     commands[1] += ["--voices", ROOT / "examples/mini/config/voices_train.txt"]
     for command in commands:
         subprocess.run([sys.executable, *map(str, command)], check=True, cwd=ROOT)
-    options = {"max_length_factor": 4.0, "count": "transcript", "batch_size": UTTERANCES}
-    generate_responses.generate(
-        argparse.Namespace(
-            manifest=folder / "train.tsv", llm=LLM, dtype="float32", device="cpu", **options
-        )
-    )
+    command = [str(folder / "train.tsv"), "--llm", str(LLM), "--device", "cpu"]
+    generate_responses.generate(generate_responses.parser().parse_args(command))
     return folder
 
 

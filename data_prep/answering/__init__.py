@@ -1,0 +1,1 @@
+"""How transcripts are answered: prompts, the engines that answer them, and files of responses."""

@@ -1,0 +1,73 @@
+"""An engine with what the prompts and the provenance need to know of its LLM.
+
+Knows no command line and no file of responses.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from answering.endpoint_engine import EndpointEngine
+from answering.engine import Engine, WindowEngine
+from answering.search import BeamSearch, greedy
+from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint, read_fingerprint
+from fairseq_audiochat.modules.llm_loading import TOKENIZER_FILE, load_llm, read_llm_config
+
+BATCHES_PER_WINDOW = 16  # a run that was killed loses at most a window
+
+
+class Backend(NamedTuple):
+    """Who answers.
+
+    Args:
+        engine: The engine.
+        template: The LLM's chat template.
+        fingerprint: The LLM's.
+        max_positions: Of the LLM.
+        decoding: How it searches, and where.
+    """
+
+    engine: Engine
+    template: Llama2Chat
+    fingerprint: LlmFingerprint
+    max_positions: int
+    decoding: dict[str, Any]
+
+
+def in_process(
+    path: Path, dtype: str, device: str, batch_size: int, beams: int | None = None
+) -> Backend:
+    """An LLM that is loaded here; greedy unless a number of beams is given."""
+    llm = load_llm(path, getattr(torch, dtype)).to(device)
+    template = Llama2Chat(path / TOKENIZER_FILE)
+    if beams is None:
+        search = greedy(llm, template.eos_id, batch_size)
+    else:
+        search = BeamSearch(llm, template, beams, batch_size)
+    engine = WindowEngine(search, batch_size * BATCHES_PER_WINDOW)
+    decoding = {"engine": "in-process", "dtype": dtype, "search": "greedy"}
+    if beams is not None:
+        decoding |= {"search": "beam", "beam": beams}
+    return Backend(engine, template, llm.fingerprint, llm.max_positions, decoding)
+
+
+def at_endpoints(path: Path, urls: Sequence[str], model: str, **settings: Any) -> Backend:
+    """Servers; of the LLM's folder only configuration, tokenizer and embeddings are read.
+
+    Args:
+        path: The LLM's folder.
+        urls: The endpoints.
+        model: The LLM's name there.
+        settings: The others of `EndpointEngine`.
+    """
+    config = read_llm_config(path)
+    template = Llama2Chat(path / TOKENIZER_FILE)
+    fingerprint = read_fingerprint(path, config, path / TOKENIZER_FILE)
+    if fingerprint is None:
+        fingerprint = load_llm(path, torch.bfloat16).fingerprint
+    engine = EndpointEngine(urls, model, template, **settings)
+    decoding = {"engine": f"endpoint, {engine.protocol}", "model": model, "search": "greedy"}
+    return Backend(engine, template, fingerprint, config.max_position_embeddings, decoding)
