@@ -29,7 +29,8 @@ import matplotlib.pyplot as plt
 from random_llm import make_frozen_llm
 
 from fairseq_audiochat.data.manifest import Manifest, Utterance, write_manifest
-from fairseq_audiochat.data.responses import Response, ResponseHeader, Responses
+from fairseq_audiochat.data.response_record import Response, ResponseHeader
+from fairseq_audiochat.data.responses import Responses
 
 FIGURES = Path(__file__).with_name("figures")
 PROMPTS = [60, 125, 250, 500, 1_000]

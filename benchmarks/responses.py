@@ -13,17 +13,16 @@ Time is the process's CPU time, with one thread. Knows no files of responses.
 
 import argparse
 import logging
-import platform
 import random
-import statistics
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import side_by_side
 import torch
 import transformers
-from decoding import make_llm
+from random_llm import make_frozen_llm, make_llama
 from transformers import (
     AutoModelForCausalLM,
     ContinuousBatchingConfig,
@@ -35,8 +34,6 @@ from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.greedy_response import respond_each
-from fairseq_audiochat.modules.llm_attention import ATTENTION_NAME
-from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
 from fairseq_audiochat.modules.llm_loading import load_llm
 
 MINI = Path(__file__).parents[1] / "examples" / "mini" / "llm"
@@ -46,7 +43,6 @@ RESPONSE_TOKENS = (20, 200)  # of the random LLM, which has no EOS
 PEER_BATCH = 16
 NEVER = -1  # no token
 
-logger = logging.getLogger("benchmark")
 Responses = list[list[int]]
 
 
@@ -92,15 +88,15 @@ QUESTIONS = (
 
 
 def random_llama(count: int, seed: int) -> tuple[Models, Work]:
-    """The random LLM of `decoding.py`, and random prompts of MLS's lengths."""
-    ours = FrozenLlm(make_llm(ATTENTION_NAME), LlmFingerprint("0" * 64, "0" * 64, "0" * 64))
+    """Model "s", and random prompts of MLS's lengths."""
+    ours = make_frozen_llm("s")
     rng = random.Random(seed)
     prompts = [
         [rng.randrange(3, 32_000) for _ in range(TEMPLATE_TOKENS + rng.randint(*TRANSCRIPT_TOKENS))]
         for _ in range(count)
     ]
     limits = [rng.randint(*RESPONSE_TOKENS) for _ in prompts]
-    return Models(ours, make_llm("sdpa")), Work(prompts, limits, NEVER)
+    return Models(ours, make_llama("s")), Work(prompts, limits, NEVER)
 
 
 def ours(models: Models, work: Work, batch_size: int) -> Responses:
@@ -171,23 +167,16 @@ def engines(batch_sizes: list[int]) -> Iterator[tuple[str, Callable[[Models, Wor
 
 def measure(name: str, models: Models, work: Work, args: argparse.Namespace) -> None:
     """Run all engines in turns and print a line for each."""
-    named = dict(engines(args.batch_sizes))
-    seconds: dict[str, list[float]] = {engine: [] for engine in named}
-    found: dict[str, Responses] = {}
-    for _ in range(args.repeats):
-        for engine, answer in named.items():
-            start = time.process_time()
-            found[engine] = answer(models, work)
-            seconds[engine].append(time.process_time() - start)
-            logger.info("%s, %s: %.1f s", name, engine, seconds[engine][-1])
-    reference, base = found[next(iter(named))], statistics.median(next(iter(seconds.values())))
+    runs = {engine: partial(answer, models, work) for engine, answer in engines(args.batch_sizes)}
+    seconds, found = side_by_side.in_turns(runs, args.repeats)
+    peer = next(iter(runs))
+    reference = found[peer]
     tokens = sum(map(len, reference))
     print(f"| {name}: {len(work.prompts)} prompts, {tokens} tokens | | | | |")
-    for engine, values in seconds.items():
-        median = statistics.median(values)
+    for engine, median in seconds.items():
         equal = sum(one == other for one, other in zip(found[engine], reference))
         print(
-            f"| {engine} | {median:.1f} | {tokens / median:.0f} | {base / median:.2f} "
+            f"| {engine} | {median:.1f} | {tokens / median:.0f} | {seconds[peer] / median:.2f} "
             f"| {equal} of {len(work.prompts)} |",
             flush=True,
         )
@@ -195,21 +184,16 @@ def measure(name: str, models: Models, work: Work, args: argparse.Namespace) -> 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = side_by_side.parser(__doc__ or "")
     parser.add_argument("--prompts", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[16, 64], help="ours")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--llm", choices=["mini", "random"], nargs="+", default=["mini", "random"])
+    parser.set_defaults(repeats=3)
     args = parser.parse_args()
-    torch.set_num_threads(1)
     logging.getLogger().setLevel(logging.ERROR)  # fairseq turns debugging on
-    logger.setLevel(logging.INFO)  # a run takes minutes
     transformers.utils.logging.disable_progress_bar()
-    print(f"torch {torch.__version__}, transformers {transformers.__version__}, fp32, 1 thread")
-    print(f"{platform.processor() or platform.machine()}, seed {args.seed}")
+    side_by_side.announce(args)
     print("| | CPU s | tokens/s | times generate | equal |")
     print("|---|---|---|---|---|")
     makers = {"mini": mini, "random": random_llama}

@@ -1,0 +1,73 @@
+"""What the benchmarks compare is equal, on an LLM small enough for a test."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+import decoding
+import pytest
+import random_llm
+import side_by_side
+import torch
+import training
+from transformers import LlamaConfig
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
+    """Options that name a tiny LLM."""
+    config = LlamaConfig(
+        vocab_size=32_000,  # the ids of random batches
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.3,  # large: predictions that depend on what was read
+    )
+    monkeypatch.setitem(random_llm.SIZES, "tiny", config)
+    return argparse.Namespace(model="tiny", device="cpu", dtype="float32", beams=4, tokens=9)
+
+
+@pytest.mark.parametrize("name", ["ours", "ours_checkpointed"])
+def test_a_training_step_equals_that_of_transformers(tiny: argparse.Namespace, name: str):
+    """Packed, chunked, behind a prefix that is read once: padded transformers sees the same."""
+    expected_loss, expected = training.make_step("transformers", 3, 5, tiny)()
+    loss, gradient = training.make_step(name, 3, 5, tiny)()
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    largest = float(expected.abs().max())
+    assert largest > 0
+    # fp32: sums over 32,000 classes and hundreds of tokens
+    torch.testing.assert_close(gradient, expected, atol=1e-5 * largest, rtol=0)
+
+
+@torch.no_grad()
+def test_searches_find_the_same(tiny: argparse.Namespace):
+    prompts = decoding.make_prompts(2, 12, tiny)
+    ours, theirs = (make(tiny)(prompts) for make in (decoding.make_ours, decoding.make_peer))
+    assert all(len(row) == tiny.beams for row in ours)
+    assert ours == theirs
+
+
+def test_turns_are_taken_after_a_first_run():
+    calls: list[str] = []
+    runs = {name: lambda name=name: calls.append(name) or len(calls) for name in "ab"}
+    seconds, results = side_by_side.in_turns(runs, repeats=2)
+    assert calls == ["a", "b"] * 3
+    assert results == {"a": 5, "b": 6}
+    assert seconds.keys() == {"a", "b"}
+
+
+def test_a_peak_counts_what_is_held_for_a_moment_only():
+    megabytes = side_by_side.peak_megabytes(lambda: torch.ones(64 * 2**18).sum())  # 64 MiB
+    assert 60 < megabytes < 80
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_is_documented_and_can_be_imported(path: Path):
+    importlib.import_module(path.stem)
+    if path.stem not in ("side_by_side", "random_llm"):
+        for page in ("README.md", "RESULTS.md"):
+            assert f"benchmarks/{path.name}" in (FOLDER / page).read_text(), page
