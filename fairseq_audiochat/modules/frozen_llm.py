@@ -105,10 +105,13 @@ class FrozenLlm(nn.Module):
         Returns:
             ``(B, K, D)``.
         """
+        # Added to the scores; from a mask of bools every layer would make the same numbers anew.
+        dtype = self.causal_lm.dtype
+        scores = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
         output = self.causal_lm.base_model(
             input_ids=tokens,
             position_ids=positions,
-            attention_mask=mask,
+            attention_mask=scores.masked_fill_(~mask, float("-inf")),
             past_key_values=cache,
             use_cache=True,
         )
