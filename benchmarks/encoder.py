@@ -10,11 +10,8 @@ compared; tests/modules compares ours with a plain one. Knows no audio: frames a
 """
 
 import argparse
-import os
 import platform
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
@@ -23,7 +20,7 @@ import torchaudio
 import transformers
 from fairseq.modules.conformer_layer import ConformerEncoderLayer
 from fairseq.modules.positional_encoding import RelPositionalEncoding
-from side_by_side import peak_megabytes
+from side_by_side import peak_megabytes, printed_by
 from torch import Tensor, nn
 from transformers import ParakeetEncoderConfig
 from transformers.models.parakeet.modeling_parakeet import (
@@ -41,9 +38,6 @@ WIDTH, FFN_WIDTH, HEADS, KERNEL_SIZE, DROPOUT = 512, 2048, 8, 11, 0.1  # section
 LENGTHS = [250, 200, 180, 165, 150, 135, 128, 125]
 MINUTES = [1, 2, 4, 8, 15, 30]
 FRAMES_PER_MINUTE = 6_000  # of 10 ms
-# glibc then returns freed tensors to the system; as it is, its holes add a half to all figures,
-# and differ by a tenth from run to run.
-FREED_IS_FREE = {"MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "262144"}
 Run = Callable[[Tensor], Tensor]  # (B, T, E) -> (B, T, E)
 Bind = Callable[[list[int]], Run]  # what an encoder works out once for its layers
 
@@ -176,10 +170,7 @@ def print_table(repeats: int) -> None:
 
 def in_own_process(*arguments: str) -> float:
     """What this file prints with these arguments, megabytes."""
-    command = [sys.executable, __file__, *arguments]
-    environment = {**os.environ, **FREED_IS_FREE}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    return printed_by([__file__, *arguments])
 
 
 def print_peak(warm_up: Callable[[], object], work: Callable[[], object]) -> None:

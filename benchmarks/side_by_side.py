@@ -5,18 +5,22 @@ GPU it is the time until the device has finished. Knows no model.
 """
 
 import argparse
+import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 import transformers
 
+# glibc then returns freed tensors to the system; as it is, its holes add a half to all figures,
+# and differ by a tenth from run to run.
+FREED_IS_FREE = {"MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "262144"}
 T = TypeVar("T")
 
 
@@ -81,12 +85,22 @@ def peak_megabytes(run: Callable[[], object], device: str = "cpu") -> float:
 
 
 def peak_in_own_process(*what: object) -> float:
-    """`peak_megabytes` of what this same command prints with ``--memory-of`` and ``what``.
+    """`peak_megabytes` of what this same command prints with ``--memory-of`` and ``what``."""
+    return printed_by([*sys.argv, "--memory-of", *map(str, what)])
+
+
+def printed_by(command: Sequence[str]) -> float:
+    """The number that a Python command prints, in a process of its own.
 
     A process that has computed before holds memory in reserve, and needs less.
     """
-    command = [sys.executable, *sys.argv, "--memory-of", *map(str, what)]
-    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    finished = subprocess.run(
+        [sys.executable, *command],
+        env={**os.environ, **FREED_IS_FREE},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return float(finished.stdout.split()[-1])
 
 
