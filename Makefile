@@ -11,7 +11,7 @@ setup:  ## Create .venv with the tested set of packages
 demo:  ## Run the whole method in miniature, on a CPU
 	@scripts/demo.sh
 
-demo-full:  ## The same, longer (no figures yet)
+demo-full:  ## The same, longer: an hour or two
 	@scripts/demo.sh --full
 
 test:  ## Run the tests

@@ -141,12 +141,11 @@ def main() -> None:
     side_by_side.announce(args)
     measure, abscissa, ordinate = CURVES[args.curve]
     points = measure(args)
-    print(f"| {abscissa} | {ordinate} |\n|---|---|")
+    print(f"| {abscissa} | {ordinate} | per 1,000 |\n|---|---|---|")
     for x, y in points.items():
-        print(f"| {x:g} | {y:.4g} |")
+        print(f"| {x:,g} | {y:.4g} | {1_000 * y / x:.4g} |")
     slope, start = statistics.linear_regression(list(points), list(points.values()))
-    off = max(abs(start + slope * x - y) / y for x, y in points.items())
-    print(f"\nline: {start:.4g} + {slope:.4g} per unit, at most {off:.1%} off; ", end="")
+    print(f"\nline: {start:.4g} + {1_000 * slope:.4g} per 1,000; ", end="")
     print(f"last / first: {points[max(points)] / points[min(points)]:.2f}")
     print(draw(args.curve, points))
 
