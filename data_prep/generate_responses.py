@@ -142,7 +142,8 @@ def parser() -> argparse.ArgumentParser:
         "--max-length-factor",
         type=command.positive_number,
         default=4.0,
-        help="a response has at most this many times the prompt's tokens (section 3.2; default 4)",
+        help="a response has at most this many times the tokens that --count names (section 3.2; "
+        "default 4)",
     )
     add(
         "--count",

@@ -48,9 +48,10 @@ def merge(args: argparse.Namespace) -> Path:
     manifest = Manifest(args.manifest)
     shards = args.shards or find_shards(args.manifest)
     filters = from_options(args)
-    header = common_header(shards)._replace(filters=filters.used())
+    header = common_header(shards)
+    header = header._replace(filters={**header.filters, **filters.used()})
     excluded: Counter[str] = Counter()
-    with ResponseFile(output, header) as file:
+    with ResponseFile(output, header, ".merging") as file:
         file.begin()
         records = tqdm(
             _in_order(shards, manifest), output.name, len(manifest), unit="response", disable=None

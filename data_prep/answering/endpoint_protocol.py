@@ -46,7 +46,7 @@ class EndpointProtocol(NamedTuple):
             "max_tokens": request.max_new_tokens,
             "temperature": 0,
         }
-        if self.returns_ids:
+        if self.sends_ids:
             # vLLM's defaults come from the model's generation_config.json: greedy means none.
             arguments["extra_body"] = {"return_token_ids": True, "repetition_penalty": 1.0}
         return arguments

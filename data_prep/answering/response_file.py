@@ -29,14 +29,15 @@ class ResponseFile:
     Args:
         output: Where the whole file appears.
         header: Its provenance.
+        suffix: Of the partial file: another one for who does something else.
 
     Raises:
         ValueError: If another process writes the file.
     """
 
-    def __init__(self, output: Path, header: ResponseHeader) -> None:
+    def __init__(self, output: Path, header: ResponseHeader, suffix: str = ".partial") -> None:
         self.output, self.header = output, header
-        self.partial = output.with_name(output.name + ".partial")
+        self.partial = output.with_name(output.name + suffix)
         self.written = 0
         self._file = open(self.partial, "ab", buffering=0)  # noqa: SIM115 (a context itself)
         self._lock()

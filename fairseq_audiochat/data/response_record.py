@@ -76,21 +76,27 @@ class ResponseHeader(NamedTuple):
         """What differs from another header, for an error message; empty if nothing does."""
         mine, theirs = _flat(self._asdict()), _flat(other._asdict())
         return ", ".join(
-            f"{name} {mine.get(name, 'none')} instead of {theirs.get(name, 'none')}"
+            f"{name} {_short(mine.get(name))} instead of {_short(theirs.get(name))}"
             for name in sorted({*mine, *theirs})
             if mine.get(name) != theirs.get(name)
         )
 
 
 def _flat(fields: dict[str, Any]) -> dict[str, str]:
-    """Nested settings as ``decoding.search``; digests are cut."""
+    """Nested settings as ``decoding.search``."""
     flat = {}
     for name, value in fields.items():
         if isinstance(value, dict):
-            flat.update({f"{name}.{key}": str(inner)[:40] for key, inner in value.items()})
+            flat.update({f"{name}.{key}": str(inner) for key, inner in value.items()})
         else:
             flat[name] = str(value) or "none"
     return flat
+
+
+def _short(value: str | None) -> str:
+    """A value for a sentence; of a long one both ends, because paths differ in their last part."""
+    value = value or "none"
+    return value if len(value) <= 60 else f"{value[:28]}...{value[-28:]}"
 
 
 def read_header(path: str | Path) -> ResponseHeader:

@@ -60,21 +60,20 @@ class BufferedLayer(DynamicLayer):
         """Keep some utterances only."""
         self.keys, self.values = self.keys[indices], self.values[indices]
 
-    def join(self, kept: Tensor, other: "BufferedLayer") -> None:
-        """Keep some utterances only, and take another buffer's behind them.
+    def join(self, other: "BufferedLayer") -> None:
+        """Take another buffer's utterances behind our own.
 
         Args:
-            kept: Rows to keep, int64.
             other: Their entries begin where ours do; what is missing behind them is zeros.
         """
         length = max(self.length, other.length)
         for name in ("keys", "values"):
             mine, theirs = getattr(self, name), getattr(other, name)
-            batch, (_, heads, _, width) = len(kept) + len(theirs), mine.shape
+            own, heads, _, width = mine.shape
             # Zeros, because what nobody sees is multiplied by 0, and 0 * NaN is NaN.
-            new = mine.new_zeros(batch, heads, length + self.spare, width)
-            new[: len(kept), :, : self.length] = mine[kept, :, : self.length]
-            new[len(kept) :, :, : other.length] = theirs[:, :, : other.length]
+            new = mine.new_zeros(own + len(theirs), heads, length + self.spare, width)
+            new[:own, :, : self.length] = mine[:, :, : self.length]
+            new[own:, :, : other.length] = theirs[:, :, : other.length]
             setattr(self, name, new)
         self.length = length
 
@@ -114,7 +113,7 @@ class BeamCache(Cache):
         for layer in self.layers:
             layer.keep(entries)
 
-    def join(self, kept: Tensor, other: "BeamCache") -> None:
-        """Keep some utterances only, and take another cache's behind them, in every layer."""
+    def join(self, other: "BeamCache") -> None:
+        """Take another cache's utterances behind our own, in every layer."""
         for mine, theirs in zip(self.layers, other.layers):
-            mine.join(kept, theirs)
+            mine.join(theirs)

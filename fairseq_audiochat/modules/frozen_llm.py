@@ -71,27 +71,30 @@ class FrozenLlm(nn.Module):
         start = 0 if common_prefix is None else len(common_prefix)
         prefix = self._read(common_prefix) if common_prefix is not None and start else []
         positions = torch.cat([torch.arange(start, start + size) for size in sequence_lengths])
-        output = self.causal_lm.base_model(
+        hidden = self._transform(
             inputs_embeds=embeddings.unsqueeze(0),
             position_ids=positions.unsqueeze(0).to(embeddings.device),
             packed=PackedSequences(sequence_lengths, prefix),
             use_cache=False,
         )
-        hidden: Tensor = output.last_hidden_state.squeeze(0)
+        return hidden.squeeze(0)
+
+    def _transform(self, **inputs: Any) -> Tensor:
+        """Final hidden states, in the LLM's own dtype whatever autocast does around it."""
+        with torch.autocast(self.causal_lm.device.type, enabled=False):
+            hidden: Tensor = self.causal_lm.base_model(**inputs).last_hidden_state
         return hidden
 
     @torch.no_grad()
     def _read(self, embeddings: Tensor) -> list[KeysAndValues]:
         """What every layer makes of embeddings ``(Q, D)``."""
         remembered: list[KeysAndValues] = []
-        self.causal_lm.base_model(
-            inputs_embeds=embeddings.unsqueeze(0), remember=remembered, use_cache=False
-        )
+        self._transform(inputs_embeds=embeddings.unsqueeze(0), remember=remembered, use_cache=False)
         return remembered
 
     def prefill(self, embeddings: Tensor, cache: Cache) -> None:
         """Fill a cache with keys and values of prompts ``(B, P, D)``, padded on the right."""
-        self.causal_lm.base_model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
+        self._transform(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
 
     def decode(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: Cache) -> Tensor:
         """Hidden states of new tokens behind cached ones, under a mask of the caller's.
@@ -108,15 +111,13 @@ class FrozenLlm(nn.Module):
         # Added to the scores; from a mask of bools every layer would make the same numbers anew.
         dtype = self.causal_lm.dtype
         scores = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
-        output = self.causal_lm.base_model(
+        return self._transform(
             input_ids=tokens,
             position_ids=positions,
             attention_mask=scores.masked_fill_(~mask, float("-inf")),
             past_key_values=cache,
             use_cache=True,
         )
-        hidden: Tensor = output.last_hidden_state
-        return hidden
 
     @property
     def head(self) -> nn.Linear:

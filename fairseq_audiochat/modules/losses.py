@@ -38,7 +38,9 @@ def response_loss(
             "response loss gives it none."
         )
     tokens = max(1, logits_per_chunk // head.out_features)
-    loss, correct = _ChunkedCrossEntropy.apply(hidden, head, targets, tokens)
+    # In the LLM's dtype, whatever autocast does around it.
+    with torch.autocast(hidden.device.type, enabled=False):
+        loss, correct = _ChunkedCrossEntropy.apply(hidden, head, targets, tokens)
     return loss, correct
 
 

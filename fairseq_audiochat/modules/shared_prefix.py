@@ -78,11 +78,14 @@ class SharedPrefixState:
             kept: Int64, the utterances that stay.
             other: The state of those that come in, with as many beams.
         """
-        self.cache.join(kept, other.cache)
+        self.visible, self.positions = self.visible[kept], self.positions[kept]
+        self.cache.batch_select_indices(kept)
+        self._leave_dead_entries()  # the buffer is new after every change, and never full
+        self.cache.join(other.cache)
         entries = self.cache.get_seq_length()
-        both = (self.visible[kept], other.visible)
+        both = (self.visible, other.visible)
         self.visible = torch.cat([F.pad(rows, (0, entries - rows.size(2))) for rows in both])
-        self.positions = torch.cat((self.positions[kept], other.positions))
+        self.positions = torch.cat((self.positions, other.positions))
 
     def _leave_dead_entries(self) -> None:
         """Keep what some beam descends from; the utterance with the most of it sets the size."""

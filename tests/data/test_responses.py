@@ -181,9 +181,13 @@ def test_what_differs_between_headers_is_named() -> None:
     other = ResponseHeader({"embedding": "f" * 64}, {"search": "greedy"}, template="t")
     assert one.difference_from(one) == ""
     assert one.difference_from(other) == (
-        f"decoding.dtype float32 instead of none, llm.embedding {'e' * 40} instead of {'f' * 40}, "
+        f"decoding.dtype float32 instead of none, llm.embedding {'e' * 28}...{'e' * 28} instead "
+        f"of {'f' * 28}...{'f' * 28}, "
         "template none instead of t"
     )
+    path = "/models/a/long/way/down/to/where/checkpoints/are/{}/step-{}"
+    one, other = (ResponseHeader({}, {"model": path.format("x" * 40, step)}) for step in "12")
+    assert "step-1 instead of" in one.difference_from(other), "what a sentence cuts must count"
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

@@ -170,9 +170,25 @@ def test_merged_responses_are_not_overwritten(manifest: Path):
         merge(manifest)
 
 
+def test_a_run_that_is_not_finished_stays(manifest: Path):
+    """generate_responses.py without --shard writes train.responses.jsonl, too."""
+    partial = manifest.with_name("train.responses.jsonl.partial")
+    partial.write_text("two days of work")
+    write_shards(manifest, *parts(4))
+    merge(manifest)
+    assert partial.read_text() == "two days of work"
+
+
+def test_what_was_filtered_before_stays_in_the_header(manifest: Path):
+    write_shards(manifest, *parts(), filters={"min_tokens": 2})
+    header = read_header(merge(manifest, "--exclude-refusals"))
+    assert header.filters["min_tokens"] == 2
+    assert len(header.filters) == 2
+
+
 def test_a_merge_that_was_killed_begins_anew(manifest: Path):
     write_shards(manifest, *parts(5))
-    manifest.with_name("train.responses.jsonl.partial").write_text('{"format": ')
+    manifest.with_name("train.responses.jsonl.merging").write_text('{"format": ')
     assert len(list(read_records(merge(manifest)))) == 10
 
 

@@ -10,6 +10,7 @@ import tiny
 import torch
 from fairseq.dataclass.configs import EMAConfig
 from fairseq.models.ema import EMA
+from omegaconf import OmegaConf
 from transformers import AutoModelForCausalLM
 
 from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
@@ -117,6 +118,22 @@ def test_checkpointed_activations_train_alike(data_folder, llm_path):
     assert gradients[0].keys() == gradients[1].keys()
     for name, expected in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_autocast_is_about_what_is_trained(data_folder, llm_path):
+    """fairseq's --amp: the encoder in half precision, the LLM and its loss in --llm-dtype."""
+    task, model = tiny.make_chat(data_folder, llm_path)
+    sample = tiny.batch(task, "dev", [0, 3])
+    criterion = task.build_criterion(OmegaConf.create({"_name": "response_distillation"}))
+    expected = criterion(model, sample)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = criterion(model, sample)[0]
+    loss.backward()
+    # bfloat16 keeps 8 bits of the audio embeddings; in the LLM's head it would be off by more
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, rtol=0.02, atol=0)
+    assert loss != expected, "the encoder must have computed in bfloat16"
+    assert all(p.grad is not None for p in model.encoder.adapter.parameters())
 
 
 def test_exponential_moving_average_of_fairseq(chat):

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.greedy_response import GreedyResponse, respond, respond_each
 from fairseq_audiochat.modules.llm_loading import load_llm
+from fairseq_audiochat.modules.shared_prefix import SharedPrefixState
 
 
 def test_equal_to_transformers_generate(llm_path: Path):
@@ -62,6 +63,22 @@ def test_prompts_that_come_in_later_get_what_they_get_alone(llm_path: Path, batc
     assert sorted(index for index, _ in answers) == list(range(30))
     assert [answer for _, answer in sorted(answers)] == alone(llm, prompts, limits, eos)
     assert {answer.ended for _, answer in answers} == {"eos", "length"}
+
+
+def test_the_cache_holds_no_more_than_somebody_sees(llm_path: Path, monkeypatch):
+    """Where prompts come in all the time, what ended ones left behind is dropped."""
+    llm = load_llm(llm_path, torch.float32)
+    prompts, limits = random_prompts(120, seed=6)
+    longest, step = [0], SharedPrefixState.step
+
+    def watched(state: SharedPrefixState, tokens: torch.Tensor) -> torch.Tensor:
+        longest[0] = max(longest[0], state.cache.get_seq_length())
+        return step(state, tokens)
+
+    monkeypatch.setattr(SharedPrefixState, "step", watched)
+    assert len(list(respond_each(llm, prompts, limits, eos_id=-1, batch_size=8))) == 120
+    # A prompt of 40 and 30 new ids, and the 32 steps until the buffer is full
+    assert longest[0] <= 40 + 30 + 32
 
 
 def test_a_response_may_reach_the_last_position(llm_path: Path):

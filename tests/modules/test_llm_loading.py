@@ -9,7 +9,12 @@ import test_meta_format
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GraniteConfig, GraniteForCausalLM
+from transformers import (
+    GraniteConfig,
+    GraniteForCausalLM,
+    StableLmConfig,
+    StableLmForCausalLM,
+)
 
 from fairseq_audiochat.modules.llm_loading import load_llm, read_llm_config
 
@@ -65,7 +70,24 @@ def test_a_family_with_logits_of_its_own_is_refused(llm_path: Path, tmp_path: Pa
     )
     GraniteForCausalLM(config).save_pretrained(tmp_path)
     shutil.copy(llm_path / "tokenizer.model", tmp_path)
-    with pytest.raises(ValueError, match="those of 'granite' do not; this family is not supported"):
+    with pytest.raises(ValueError, match=r"those of 'granite' do not .*is not supported"):
+        load_llm(tmp_path, torch.float32)
+
+
+def test_a_family_that_does_not_call_our_attention_is_refused(llm_path: Path, tmp_path: Path):
+    """It would see across the sequences of a packed row."""
+    config = StableLmConfig(
+        vocab_size=340,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        initializer_range=0.5,
+    )
+    StableLmForCausalLM(config).save_pretrained(tmp_path)
+    shutil.copy(llm_path / "tokenizer.model", tmp_path)
+    with pytest.raises(ValueError, match=r"its attention from .* those of 'stablelm' do not"):
         load_llm(tmp_path, torch.float32)
 
 

@@ -111,6 +111,13 @@ def test_missing_responses_are_named(data_folder, llm_path, tmp_path: Path):
         task.load_dataset("dev")
 
 
+def test_batches_are_bounded_by_the_option(data_folder, llm_path):
+    task, _ = tiny.make_chat(data_folder, llm_path)
+    task.cfg.max_llm_positions = 200
+    task.load_dataset("dev")
+    assert task.dataset("dev").max_llm_positions == 200
+
+
 def test_a_cascade_needs_its_checkpoint(data_folder, llm_path):
     config = AudioChatConfig(data=str(data_folder), llm=str(llm_path), prompt="cascade")
     with pytest.raises(ValueError, match="--asr-checkpoint must be given with --prompt cascade"):
