@@ -11,6 +11,7 @@ them.
 
 import argparse
 import json
+import logging
 import statistics
 import tempfile
 import time
@@ -138,6 +139,7 @@ def main() -> None:
     parser = side_by_side.parser(__doc__ or "")
     parser.add_argument("curve", choices=CURVES)
     args = parser.parse_args()
+    logging.getLogger().setLevel(logging.ERROR)  # fairseq turns debugging on
     side_by_side.announce(args)
     measure, abscissa, ordinate = CURVES[args.curve]
     points = measure(args)

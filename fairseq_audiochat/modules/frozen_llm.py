@@ -69,7 +69,7 @@ class FrozenLlm(nn.Module):
             ``(N, D)``; each sequence as if it were alone behind the prefix.
         """
         start = 0 if common_prefix is None else len(common_prefix)
-        prefix = self._read(common_prefix) if common_prefix is not None and start else []
+        prefix = self.read_prefix(common_prefix) if common_prefix is not None and start else []
         positions = torch.cat([torch.arange(start, start + size) for size in sequence_lengths])
         hidden = self._transform(
             inputs_embeds=embeddings.unsqueeze(0),
@@ -86,8 +86,8 @@ class FrozenLlm(nn.Module):
         return hidden
 
     @torch.no_grad()
-    def _read(self, embeddings: Tensor) -> list[KeysAndValues]:
-        """What every layer makes of embeddings ``(Q, D)``."""
+    def read_prefix(self, embeddings: Tensor) -> list[KeysAndValues]:
+        """What every layer makes of embeddings ``(Q, D)`` that sequences begin with."""
         remembered: list[KeysAndValues] = []
         self._transform(inputs_embeds=embeddings.unsqueeze(0), remember=remembered, use_cache=False)
         return remembered

@@ -42,6 +42,7 @@ def load_llm(path: str | Path, dtype: torch.dtype) -> FrozenLlm:
     embedding = causal_lm.get_input_embeddings().weight
     llm_fingerprint = fingerprint(causal_lm.config, path / TOKENIZER_FILE, embedding)
     llm = FrozenLlm(causal_lm.to(dtype), llm_fingerprint)
+    _refuse_other_attention(path, llm)
     _refuse_other_logits(path, llm)
     return llm
 
@@ -127,22 +128,25 @@ def _refuse_missing_weights(path: Path, report: dict[str, Any]) -> None:
         )
 
 
+def _refuse_other_attention(path: Path, llm: FrozenLlm) -> None:
+    """Refuse families whose layers do not call our attention: they would see across sequences."""
+    if len(llm.read_prefix(llm.embed(torch.arange(4)))) != llm.num_layers:
+        raise ValueError(
+            f"{path}: the LLM's layers must attend through transformers' attention interface, but "
+            f"those of {llm.causal_lm.config.model_type!r} do not; this family is not supported."
+        )
+
+
 @torch.no_grad()
 def _refuse_other_logits(path: Path, llm: FrozenLlm) -> None:
-    """Refuse families that scale or cap their logits, or whose layers do not call our attention.
-
-    Two sequences behind a common prefix: what a layer does not know of packing, it gets wrong.
-    """
+    """Refuse families that scale or cap their logits or scores in ways of their own."""
     tokens = torch.arange(4)
     expected = llm.causal_lm(tokens.unsqueeze(0), use_cache=False).logits[0].float()
-    first, rest = llm.embed(tokens).split([1, 3])
-    hidden = llm.packed_hidden(torch.cat((rest, rest)), [3, 3], common_prefix=first)
-    difference = (llm.logits(hidden).float() - expected[1:].repeat(2, 1)).abs().max()
-    # Half precision differs by rounding; anything else by much more, or it is not a number.
-    if not difference <= 0.05 * expected.std():
+    logits = llm.logits(llm.packed_hidden(llm.embed(tokens), [4])).float()
+    # Half precision differs by rounding; a scale or a cap by much more, or it is not a number.
+    if not (logits - expected).abs().max() <= 0.05 * expected.std():
         raise ValueError(
-            f"{path}: the LLM's logits must come from its hidden states by one linear layer, and "
-            "its attention from transformers' attention interface, but those of "
-            f"{llm.causal_lm.config.model_type!r} do not (or overflow in {llm.causal_lm.dtype}); "
-            "this family is not supported."
+            f"{path}: the LLM's logits must come from its hidden states by one linear layer, but "
+            f"those of {llm.causal_lm.config.model_type!r} do not (or overflow in "
+            f"{llm.causal_lm.dtype}); this family is not supported."
         )

@@ -87,7 +87,7 @@ def test_a_family_that_does_not_call_our_attention_is_refused(llm_path: Path, tm
     )
     StableLmForCausalLM(config).save_pretrained(tmp_path)
     shutil.copy(llm_path / "tokenizer.model", tmp_path)
-    with pytest.raises(ValueError, match=r"its attention from .* those of 'stablelm' do not"):
+    with pytest.raises(ValueError, match=r"must attend through .* those of 'stablelm' do not"):
         load_llm(tmp_path, torch.float32)
 
 
