@@ -1,8 +1,8 @@
 """Keys and values of prompts and of what beams read, in one buffer that is written in place.
 
 transformers' own cache is a new tensor after every token: all keys and values are copied. Here
-they stay where they are until the buffer is full; then what no beam descends from is left
-behind. Knows neither beams nor the search: it is told which entries to keep.
+they stay where they are, and what no beam descends from any more is written over. Knows neither
+beams nor the search: it is told which entries to keep.
 """
 
 import torch
@@ -37,7 +37,7 @@ class BufferedLayer(DynamicLayer):
         """Append entries; gives all, as views of the buffer."""
         start, end = self.length, self.length + key_states.size(2)
         if end > self.capacity:
-            self._move(None, key_states, value_states, end + self.spare)
+            self._grow(key_states, value_states, end + self.spare)
         self.length = end
         self.keys[:, :, start:end] = key_states
         self.values[:, :, start:end] = value_states
@@ -47,14 +47,19 @@ class BufferedLayer(DynamicLayer):
         """Entries that are there."""
         return self.length
 
-    def keep(self, entries: Tensor) -> None:
-        """Leave all but some entries behind.
+    def keep(self, entries: Tensor, start: int) -> None:
+        """Leave entries behind.
 
         Args:
-            entries: Their places in order, int64 ``(B, kept)``.
+            entries: Which of them stay behind the first ``start``, in order, int64 ``(B, kept)``.
+            start: So many stay where they are.
         """
-        self.length = entries.size(1)
-        self._move(entries, self.keys, self.values, self.length + self.spare)
+        end = start + entries.size(1)
+        for buffer in (self.keys, self.values):
+            _, heads, _, width = buffer.shape
+            places = entries[:, None, :, None].expand(-1, heads, -1, width)
+            buffer[:, :, start:end] = buffer.gather(2, places)
+        self.length = end
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some utterances only."""
@@ -77,16 +82,13 @@ class BufferedLayer(DynamicLayer):
             setattr(self, name, new)
         self.length = length
 
-    def _move(self, entries: Tensor | None, keys: Tensor, values: Tensor, capacity: int) -> None:
-        """Take a new buffer of the kind of ``keys``, and what is kept along."""
+    def _grow(self, keys: Tensor, values: Tensor, capacity: int) -> None:
+        """Take a larger buffer of the kind of ``keys``."""
         for name, like in (("keys", keys), ("values", values)):
             old: Tensor = getattr(self, name)
             batch, heads, _, width = like.shape
             new = like.new_empty(batch, heads, capacity, width)
-            if entries is not None:
-                places = entries[:, None, :, None].expand(-1, heads, -1, width)
-                torch.gather(old, 2, places, out=new[:, :, : self.length])
-            elif self.length:
+            if self.length:
                 new[:, :, : self.length] = old[:, :, : self.length]
             setattr(self, name, new)
         self.is_initialized = True
@@ -103,15 +105,16 @@ class BeamCache(Cache):
     def __init__(self, layers: int, spare: int) -> None:
         super().__init__(layers=[BufferedLayer(spare) for _ in range(layers)])
 
-    def is_full(self, entries: int) -> bool:
-        """Whether so many more entries need a new buffer."""
-        layer = self.layers[0]
-        return bool(layer.length + entries > layer.capacity)
-
     def keep(self, entries: Tensor) -> None:
-        """Leave all but some entries of each utterance behind, in every layer."""
+        """Leave all but some entries of each utterance behind, in every layer.
+
+        Args:
+            entries: Their places in order, int64 ``(B, kept)``.
+        """
+        stays = (entries == torch.arange(entries.size(1), device=entries.device)).all(0)
+        start = int(stays.cumprod(0).sum())
         for layer in self.layers:
-            layer.keep(entries)
+            layer.keep(entries[:, start:], start)
 
     def join(self, other: "BeamCache") -> None:
         """Take another cache's utterances behind our own, in every layer."""

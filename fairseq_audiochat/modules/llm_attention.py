@@ -103,9 +103,8 @@ def _masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: floa
     groups = query.size(1) // key.size(1)
     # (B, H, K, d) -> (B, H_kv, groups * K, d)
     folded = query.unflatten(1, (-1, groups)).flatten(2, 3)
-    attended = F.scaled_dot_product_attention(
-        folded, key, value, attn_mask=mask.repeat(1, 1, groups, 1), scale=scale
-    )
+    masks = mask.repeat(1, 1, groups, 1) if groups > 1 else mask
+    attended = F.scaled_dot_product_attention(folded, key, value, attn_mask=masks, scale=scale)
     return attended.unflatten(2, (groups, -1)).flatten(1, 2)
 
 

@@ -15,7 +15,8 @@ from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.mask import length_mask
 from fairseq_audiochat.modules.prompt_assembly import PromptEmbeddings
 
-_STEPS_PER_BUFFER = 32  # between two copies of the cache; costs room for as many tokens a beam
+_STEPS_PER_CLEARANCE = 8  # until then dead entries are attended to, and masked
+_STEPS_PER_BUFFER = 16  # that a buffer has room for; dead entries make room for more
 
 
 class SharedPrefixState:
@@ -32,6 +33,7 @@ class SharedPrefixState:
         self.beams = beams
         self.cache = BeamCache(llm.num_layers, spare=_STEPS_PER_BUFFER * beams)
         llm.prefill(prompts.embeddings, self.cache)
+        self.steps = 0
         self.positions = prompts.lengths  # of the next token, (B,)
         prompt = length_mask(prompts.lengths, prompts.embeddings.size(1))
         # The cache's entries that each beam sees: (B, K, entries)
@@ -46,7 +48,8 @@ class SharedPrefixState:
         Returns:
             Hidden states ``(B * K, D)``.
         """
-        if self.cache.is_full(self.beams):
+        self.steps += 1
+        if self.steps % _STEPS_PER_CLEARANCE == 0:
             self._leave_dead_entries()
         itself = torch.eye(self.beams, dtype=torch.bool, device=tokens.device)
         self.visible = torch.cat((self.visible, itself.expand(len(self.positions), -1, -1)), dim=2)
@@ -80,7 +83,7 @@ class SharedPrefixState:
         """
         self.visible, self.positions = self.visible[kept], self.positions[kept]
         self.cache.batch_select_indices(kept)
-        self._leave_dead_entries()  # the buffer is new after every change, and never full
+        self._leave_dead_entries()
         self.cache.join(other.cache)
         entries = self.cache.get_seq_length()
         both = (self.visible, other.visible)

@@ -72,10 +72,15 @@ def assert_same(hypotheses, expected) -> None:
             )
 
 
-@pytest.mark.parametrize(("lenpen", "steps_per_buffer"), [(0.0, 32), (1.0, 1), (1.7, 3)])
-def test_cached_equals_uncached(chat, monkeypatch, lenpen: float, steps_per_buffer: int):
-    """Also where the cache is full, and leaves dead entries behind, every step or every third."""
+@pytest.mark.parametrize(
+    ("lenpen", "steps_per_clearance", "steps_per_buffer"), [(0.0, 8, 16), (1.0, 1, 1), (1.7, 3, 2)]
+)
+def test_cached_equals_uncached(
+    chat, monkeypatch, lenpen: float, steps_per_clearance: int, steps_per_buffer: int
+):
+    """Also where dead entries are left behind every step, and where the buffer has to grow."""
     task, model, _ = chat
+    monkeypatch.setattr(shared_prefix, "_STEPS_PER_CLEARANCE", steps_per_clearance)
     monkeypatch.setattr(shared_prefix, "_STEPS_PER_BUFFER", steps_per_buffer)
     sample = tiny.batch(task, "dev", list(range(7)))
     cached = search(task, model, sample, lenpen=lenpen)

@@ -21,17 +21,19 @@ def test_entries_are_written_in_place_while_there_is_room():
     cache = BeamCache(layers=1, spare=2)
     cache.update(torch.zeros(1, 1, 4, 2), torch.zeros(1, 1, 4, 2), 0)
     buffer = cache.layers[0].keys.data_ptr()
-    assert not cache.is_full(2)
     cache.update(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2), 0)
     assert cache.layers[0].keys.data_ptr() == buffer
-    assert cache.is_full(1)
+    cache.update(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2), 0)
+    assert cache.layers[0].keys.data_ptr() != buffer
 
 
 def test_kept_entries_are_chosen_per_utterance():
     cache = BeamCache(layers=1, spare=1)
     keys = torch.arange(8.0).view(2, 1, 4, 1)
     cache.update(keys, -keys, 0)
+    buffer = cache.layers[0].keys.data_ptr()
     cache.keep(torch.tensor([[0, 3], [1, 2]]))
+    assert cache.layers[0].keys.data_ptr() == buffer
     new = torch.tensor([[[[90.0]]], [[[91.0]]]])
     kept_keys, kept_values = cache.update(new, -new, 0)
     assert kept_keys.flatten(1).tolist() == [[0.0, 3.0, 90.0], [5.0, 6.0, 91.0]]
@@ -44,3 +46,13 @@ def test_finished_utterances_leave():
     cache.update(keys, keys, 0)
     cache.batch_select_indices(torch.tensor([2]))
     assert cache.update(keys[:1, :, :1], keys[:1, :, :1], 0)[0].flatten().tolist() == [4, 5, 0]
+
+
+def test_entries_that_stay_where_they_are_are_not_moved():
+    cache = BeamCache(layers=1, spare=1)
+    keys = torch.arange(10.0).view(2, 1, 5, 1)
+    cache.update(keys, keys, 0)
+    moved = []
+    cache.layers[0].keep = lambda entries, start: moved.append((entries.tolist(), start))
+    cache.keep(torch.tensor([[0, 1, 2, 4], [0, 1, 3, 4]]))
+    assert moved == [([[2, 4], [3, 4]], 2)]

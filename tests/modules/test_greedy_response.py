@@ -77,8 +77,8 @@ def test_the_cache_holds_no_more_than_somebody_sees(llm_path: Path, monkeypatch)
 
     monkeypatch.setattr(SharedPrefixState, "step", watched)
     assert len(list(respond_each(llm, prompts, limits, eos_id=-1, batch_size=8))) == 120
-    # A prompt of 40 and 30 new ids, and the 32 steps until the buffer is full
-    assert longest[0] <= 40 + 30 + 32
+    # A prompt of 40 and 30 new ids, and up to 8 steps until dead entries are left behind
+    assert longest[0] <= 40 + 30 + 8
 
 
 def test_a_response_may_reach_the_last_position(llm_path: Path):
