@@ -15,7 +15,7 @@ from fairseq_audiochat.tasks.audio_ctc import AudioCtcConfig
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-OF_FAIRSEQ = {"_name", "seed"}
+OF_FAIRSEQ = {"_name", "seed", "update_freq"}
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+import torch
 from fairseq.checkpoint_utils import load_checkpoint_to_cpu
 from fairseq.models import FairseqEncoderDecoderModel, register_model
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
 
 from fairseq_audiochat.models.conformer_ctc import (
-    ActivationConfig,
+    ComputationConfig,
     ConformerConfig,
     build_encoder,
 )
@@ -31,7 +32,7 @@ _FINGERPRINT = "llm_version"
 
 
 @dataclass
-class AudioPrefixLlmConfig(ConformerConfig, ActivationConfig):
+class AudioPrefixLlmConfig(ConformerConfig, ComputationConfig):
     """The encoder, and how it meets the LLM."""
 
     encoder_checkpoint: Optional[str] = field(
@@ -78,7 +79,8 @@ class AudioPrefixLlmModel(FairseqEncoderDecoderModel):
         if cfg.checkpoint_activations:
             audio_encoder.checkpoint_activations()
             llm.checkpoint_activations()
-        encoder = PromptEncoder(audio_encoder, adapter, llm.embed)
+        dtype = getattr(torch, str(cfg.encoder_dtype))
+        encoder = PromptEncoder(audio_encoder, adapter, llm.embed, dtype)
         return cls(encoder, LlmDecoder(task.target_dictionary, llm))
 
     def forward(

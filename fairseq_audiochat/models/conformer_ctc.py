@@ -4,13 +4,15 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from typing import Any, Tuple
 
-from fairseq.dataclass import FairseqDataclass
+import torch
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
 from torch import Tensor, nn
 
 from fairseq_audiochat.data.fbank import NUM_MEL_BINS
 from fairseq_audiochat.modules.conformer import ConformerEncoder
 from fairseq_audiochat.modules.ctc_decoding import greedy_decode
+from fairseq_audiochat.modules.precision import computing_in
 
 
 @dataclass
@@ -38,8 +40,16 @@ class ConformerConfig(FairseqDataclass):
 
 
 @dataclass
-class ActivationConfig(FairseqDataclass):
-    """What a training keeps in memory; a checkpoint does not depend on it."""
+class ComputationConfig(FairseqDataclass):
+    """How the encoder computes; what a checkpoint holds does not depend on it."""
+
+    encoder_dtype: ChoiceEnum(["float32", "bfloat16"]) = field(  # type: ignore[valid-type]
+        default="float32",
+        metadata={
+            "help": "dtype in which the encoder (and the adapter) computes; its weights, their "
+            "optimizer and the losses stay float32"
+        },
+    )
 
     checkpoint_activations: bool = field(
         default=False,
@@ -51,7 +61,7 @@ class ActivationConfig(FairseqDataclass):
 
 
 @dataclass
-class ConformerCtcConfig(ConformerConfig, ActivationConfig):
+class ConformerCtcConfig(ConformerConfig, ComputationConfig):
     """CTC pre-training needs nothing but the encoder."""
 
 
@@ -76,11 +86,18 @@ class ConformerCtcModel(BaseFairseqModel):
     Args:
         encoder: From features to frames.
         vocabulary_size: Classes V, the blank among them.
+        encoder_dtype: In which the encoder computes; the head computes in that of its weights.
     """
 
-    def __init__(self, encoder: ConformerEncoder, vocabulary_size: int) -> None:
+    def __init__(
+        self,
+        encoder: ConformerEncoder,
+        vocabulary_size: int,
+        encoder_dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.encoder_dtype = encoder_dtype
         self.head = nn.Linear(encoder.width, vocabulary_size)
 
     @classmethod
@@ -89,7 +106,7 @@ class ConformerCtcModel(BaseFairseqModel):
         encoder = build_encoder(cfg)
         if cfg.checkpoint_activations:
             encoder.checkpoint_activations()
-        return cls(encoder, len(task.vocabulary))
+        return cls(encoder, len(task.vocabulary), getattr(torch, str(cfg.encoder_dtype)))
 
     def forward(self, features: Tensor, frame_lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Class scores of 80 ms frames.
@@ -101,8 +118,9 @@ class ConformerCtcModel(BaseFairseqModel):
         Returns:
             Logits ``(B, ceil(T / 8), V)`` and their lengths ``(B,)``.
         """
-        frames, lengths = self.encoder(features, frame_lengths)
-        return self.head(frames), lengths
+        with computing_in(self.encoder_dtype, features.device):
+            frames, lengths = self.encoder(features, frame_lengths)
+        return self.head(frames.to(self.head.weight.dtype)), lengths
 
     def transcribe(self, features: Tensor, frame_lengths: Tensor) -> "list[list[int]]":
         """Greedy labels of each utterance; arguments as in `forward`."""

@@ -10,6 +10,7 @@ from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
 from fairseq_audiochat.modules.audio_adapter import AudioAdapter
 from fairseq_audiochat.modules.conformer import ConformerEncoder
 from fairseq_audiochat.modules.mask import length_mask
+from fairseq_audiochat.modules.precision import computing_in
 from fairseq_audiochat.modules.prompt_assembly import (
     PromptEmbeddings,
     assemble_prompts,
@@ -26,6 +27,7 @@ class PromptEncoder(FairseqEncoder):
         audio_encoder: From features to frames.
         adapter: From frames to embeddings of the LLM's width.
         embed_tokens: The frozen LLM's embedding lookup.
+        dtype: In which the audio encoder and the adapter compute.
     """
 
     def __init__(
@@ -33,11 +35,13 @@ class PromptEncoder(FairseqEncoder):
         audio_encoder: ConformerEncoder,
         adapter: AudioAdapter,
         embed_tokens: Callable[[Tensor], Tensor],
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(dictionary=None)
         self.audio_encoder = audio_encoder
         self.adapter = adapter
         self.embed_tokens = embed_tokens
+        self.dtype = dtype
 
     def forward(
         self,
@@ -74,7 +78,9 @@ class PromptEncoder(FairseqEncoder):
         if len(features) == 0:  # a prompt of text alone
             width = self.adapter.projection.out_features
             return features.new_zeros(0, 0, width), frame_lengths
-        adapted: tuple[Tensor, Tensor] = self.adapter(*self.audio_encoder(features, frame_lengths))
+        with computing_in(self.dtype, features.device):
+            frames, lengths = self.audio_encoder(features, frame_lengths)
+            adapted: tuple[Tensor, Tensor] = self.adapter(frames, lengths)
         return adapted
 
     def audio_positions(self, frame_lengths: Any) -> Any:

@@ -4,17 +4,19 @@ import logging
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask
 from omegaconf import II, MISSING
 
+from fairseq_audiochat.data.epoch_position import Batching, remember_batching
 from fairseq_audiochat.data.limits import exclude, leave_out_unusable
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.spec_augment import SpecAugment
 from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
+from fairseq_audiochat.tasks._processes import refuse_unconnected_processes
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class SpeechTaskConfig(FairseqDataclass):
         metadata={"help": "SpecAugment: widest mask as a share of the utterance (Gulati et al.)"},
     )
     seed: int = II("common.seed")
+    update_freq: List[int] = field(default=II("optimization.update_freq"))
 
 
 class SpeechTask(FairseqTask):
@@ -58,7 +61,12 @@ class SpeechTask(FairseqTask):
 
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "SpeechTask":
-        """Build the task; whether it comes from a checkpoint makes no difference to it."""
+        """Build the task; whether it comes from a checkpoint makes no difference to it.
+
+        Raises:
+            RuntimeError: If this is one of several processes that do not know of each other.
+        """
+        refuse_unconnected_processes()
         return cls(cfg)
 
     def max_positions(self) -> int:
@@ -80,6 +88,24 @@ class SpeechTask(FairseqTask):
         """
         max_frames = None if max_positions == sys.maxsize else max_positions
         return exclude(dataset, indices, max_frames, may_exclude=ignore_invalid_inputs)
+
+    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """The batches of a split; a checkpoint tells of what it counts them."""
+        iterator = super().get_batch_iterator(dataset, *args, **kwargs)
+
+        def batching() -> Batching:  # asked for in training alone
+            frequencies = self.cfg.update_freq
+            return Batching(
+                processes=iterator.num_shards,
+                update_freq=int(frequencies[min(iterator.epoch, len(frequencies)) - 1]),
+                batches=len(iterator.frozen_batches),
+                max_tokens=kwargs.get("max_tokens"),
+                max_sentences=kwargs.get("max_sentences"),
+                seed=iterator.seed,
+                grouped=iterator.grouped_shuffling,
+            )
+
+        return remember_batching(iterator, batching)
 
     def valid_step(self, sample: Dict[str, Any], model: Any, criterion: Any) -> Any:
         """Score a batch; with several processes, fairseq fills shards up with empty ones.
