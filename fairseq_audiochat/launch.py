@@ -51,6 +51,8 @@ def call_main(cfg: Any, main: Callable[..., None], **kwargs: Any) -> None:
     if on_gpus or training.distributed_world_size == 1:
         _fairseq_call_main(cfg, main, **kwargs)
         return
+    processes = training.distributed_world_size
+    logger.info("%d processes on CPUs (fairseq's default is one for each GPU)", processes)
     _choose_cpu_backends(training)
     if torchrun:
         training.distributed_init_method = "env://"

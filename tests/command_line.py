@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fairseq import options
+from fairseq.dataclass.configs import FairseqConfig
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
 import fairseq_audiochat
 
 USER_DIR = Path(fairseq_audiochat.__file__).parent
@@ -57,3 +61,11 @@ def logged(output: str, name: str, split: str = "dev") -> float:
 def run_script(name: str, *arguments: object) -> str:
     """Run a script of data_prep to its end; gives what it printed."""
     return run(str(REPOSITORY / "data_prep" / name), *arguments)
+
+
+def training_config(*arguments: object) -> FairseqConfig:
+    """What fairseq-train makes of its arguments; ``fairseq_cli.train.main`` takes it."""
+    parser = options.get_training_parser()
+    return convert_namespace_to_omegaconf(
+        options.parse_args_and_arch(parser, [str(argument) for argument in arguments])
+    )

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from command_line import CHAT, OPTIMIZATION, TINY_ENCODER, USER_DIR, logged, run
-from fairseq import options
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from command_line import CHAT, OPTIMIZATION, TINY_ENCODER, USER_DIR, logged, run, training_config
 from fairseq.distributed import utils as distributed_utils
 
 from fairseq_audiochat import launch
@@ -33,10 +31,11 @@ def flags(data: Path, llm: Path, save_dir: Path, *further: object) -> list[objec
 def hydra(data: Path, llm: Path, save_dir: Path, *further: str) -> list[object]:
     """The same training of fairseq-hydra-train."""
     size = {"encoder_layers": 2, "encoder_width": 32, "encoder_ffn_width": 64, "encoder_heads": 4}
+    size |= {"subsampling_channels": 8, "encoder_dropout": 0.0}
     config = {
         "common": {"user_dir": str(USER_DIR), "cpu": True, "log_format": "simple"},
         "task": {"_name": "audio_chat", "data": str(data), "llm": str(llm)},
-        "model": {"_name": "audio_prefix_llm", **size, "subsampling_channels": 8},
+        "model": {"_name": "audio_prefix_llm", **size},
         "criterion": {"_name": "response_distillation"},
         "dataset": {"max_tokens": 1000, "valid_subset": "dev"},
         "optimization": {"max_update": UPDATES, "lr": [0.001], "clip_norm": 1.0},
@@ -46,7 +45,7 @@ def hydra(data: Path, llm: Path, save_dir: Path, *further: str) -> list[object]:
     }
     (save_dir.parent / "tiny.yaml").write_text("# @package _global_\n" + yaml.safe_dump(config))
     where = ["--config-dir", save_dir.parent, "--config-name", "tiny"]
-    return [*where, HYDRA_CALLBACK, "model.encoder_dropout=0", *further]
+    return [*where, HYDRA_CALLBACK, *further]
 
 
 def command(name: str) -> Path:
@@ -58,7 +57,9 @@ def by_fairseq(*training: object) -> str:
 
 
 def by_torchrun(*training: object) -> str:
-    return run("torchrun", *TORCHRUN, command("fairseq-train"), *flags(*training))
+    """The LLM is larger than a process, so to say: it is spread over both."""
+    shards = ["--llm-shards", 2]
+    return run("torchrun", *TORCHRUN, command("fairseq-train"), *flags(*training, *shards))
 
 
 def by_hydra(data: Path, llm: Path, save: Path) -> str:
@@ -111,14 +112,6 @@ def test_two_processes_equal_one_with_twice_the_batches(
         assert "distributed_backend is gloo, because nccl needs GPUs" in output
 
 
-def config(*arguments: object):
-    """What fairseq-train makes of a command line."""
-    parser = options.get_training_parser()
-    return convert_namespace_to_omegaconf(
-        options.parse_args_and_arch(parser, [str(argument) for argument in arguments])
-    )
-
-
 def unreached(cfg: object) -> None:
     raise AssertionError("it should have been refused")
 
@@ -130,16 +123,14 @@ def test_it_stands_in_fairseqs_place():
 def test_fairseqs_own_bf16_is_refused_with_the_way_out(
     data_folder: Path, llm_path: Path, tmp_path: Path
 ):
-    data_folder: Path, llm_path: Path, tmp_path: Path
-):
-    cfg = config(*flags(data_folder, llm_path, tmp_path, "--bf16"))
+    cfg = training_config(*flags(data_folder, llm_path, tmp_path, "--bf16"))
     with pytest.raises(ValueError, match="--bf16 must not be given, because fairseq then asks for"):
         launch.call_main(cfg, unreached)
 
 
 def test_an_address_without_ranks_is_refused(data_folder: Path, llm_path: Path, tmp_path: Path):
     address = ["--distributed-world-size", 2, "--distributed-init-method", "tcp://localhost:1"]
-    cfg = config(*flags(data_folder, llm_path, tmp_path, *address))
+    cfg = training_config(*flags(data_folder, llm_path, tmp_path, *address))
     with pytest.raises(ValueError, match="--distributed-init-method must come with --distributed-"):
         launch.call_main(cfg, unreached)
 
@@ -154,7 +145,7 @@ def test_on_gpus_fairseqs_launcher_does_it_all(
     for name, value in {"MASTER_ADDR": "a", "MASTER_PORT": 1, "WORLD_SIZE": 4, "RANK": 0}.items():
         monkeypatch.setenv(name, str(value))
     without_cpu = [flag for flag in flags(data_folder, llm_path, tmp_path) if flag != "--cpu"]
-    launch.call_main(config(*without_cpu), unreached)
+    launch.call_main(training_config(*without_cpu), unreached)
     training = called[0].distributed_training
     assert training.distributed_world_size == 4
     assert (training.distributed_backend, training.ddp_backend) == ("nccl", "pytorch_ddp")
@@ -173,7 +164,7 @@ def test_ranks_gather_objects_without_a_gpu(data_folder: Path, llm_path: Path, t
     processes = []
     for rank in range(2):
         world = [*address, "--distributed-world-size", 2, "--distributed-rank", rank]
-        cfg = config(*flags(data_folder, llm_path, tmp_path, *world))
+        cfg = training_config(*flags(data_folder, llm_path, tmp_path, *world))
         arguments = {"cfg": cfg, "main": gather_objects, "results": results}
         processes.append(fork.Process(target=launch.call_main, kwargs=arguments))
         processes[-1].start()

@@ -146,9 +146,12 @@ def make_data(folder: Path, llm: Path, **splits: int) -> Path:
     return folder
 
 
-def make_chat(data: Path, llm: Path, **model: object) -> tuple[AudioChatTask, AudioPrefixLlmModel]:
+def make_chat(
+    data: Path, llm: Path, llm_shards: int = 1, **model: object
+) -> tuple[AudioChatTask, AudioPrefixLlmModel]:
     """The task ``audio_chat`` and a small random model of it, in eval mode."""
-    task = AudioChatTask(AudioChatConfig(data=str(data), llm=str(llm), seed=1))
+    cfg = AudioChatConfig(data=str(data), llm=str(llm), seed=1, llm_shards=llm_shards)
+    task = AudioChatTask(cfg)
     torch.manual_seed(0)
     settings = {
         "_name": "audio_prefix_llm",

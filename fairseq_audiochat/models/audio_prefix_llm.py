@@ -6,6 +6,7 @@ LLM. Trained and saved are the audio encoder and the projection.
 
 import logging
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -14,6 +15,7 @@ from fairseq.checkpoint_utils import load_checkpoint_to_cpu
 from fairseq.models import FairseqEncoderDecoderModel, register_model
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from fairseq_audiochat.models.conformer_ctc import (
     ComputationConfig,
@@ -67,6 +69,11 @@ class AudioPrefixLlmModel(FairseqEncoderDecoderModel):
         super().__init__(encoder, decoder)
         self.register_buffer(_FINGERPRINT, decoder.llm.fingerprint.to_tensor())
         self._register_load_state_dict_pre_hook(self._refuse_other_llm)
+        # Every process has the frozen LLM from its folder, or a part of it: nobody sends it around.
+        tensors = chain(decoder.llm.named_parameters(), decoder.llm.named_buffers())
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
+            self, [f"decoder.llm.{name}" for name, _ in tensors]
+        )
 
     @classmethod
     def build_model(cls, cfg: AudioPrefixLlmConfig, task: Any) -> "AudioPrefixLlmModel":

@@ -146,7 +146,13 @@ class FrozenLlm(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrozenLlm":
         """Move with the model, but keep the dtype: ``--fp16`` is about what is trained."""
-        return super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), recurse)
+
+        def move(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            # From the tensor itself: what was rounded would not come back.
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        return super()._apply(move, recurse)
 
     def train(self, mode: bool = True) -> "FrozenLlm":
         """Stay in eval mode: dropout never touches a frozen LLM."""

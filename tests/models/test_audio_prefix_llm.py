@@ -167,8 +167,11 @@ def test_half_precision_of_what_is_trained(data_folder, llm_path):
     task, model = tiny.make_chat(data_folder, llm_path)
     net_input = tiny.batch(task, "dev", [0, 1])["net_input"]
     exact, _ = model(**net_input)
+    llm = {name: tensor.clone() for name, tensor in model.decoder.llm.named_parameters()}
     logits, _ = model.half()(**net_input)
     assert logits.dtype == torch.float32
+    for name, tensor in model.decoder.llm.named_parameters():  # not rounded on the way
+        assert torch.equal(tensor, llm[name]), name
     assert (logits - exact).std() < 0.05 * exact.std()  # 11 bits of mantissa in the encoder
 
 

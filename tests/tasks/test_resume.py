@@ -1,5 +1,6 @@
 """Killed and resumed training ends where uninterrupted training does, bit for bit."""
 
+import logging
 import re
 import socket
 import time
@@ -7,7 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import CHAT, OPTIMIZATION, TINY_ENCODER, USER_DIR, finish, logged, start
+from command_line import (
+    CHAT,
+    CTC,
+    OPTIMIZATION,
+    TINY_ENCODER,
+    USER_DIR,
+    finish,
+    logged,
+    start,
+    training_config,
+)
+from fairseq_cli.train import main as fairseq_train
 
 LAST_UPDATE = 60
 
@@ -85,3 +97,27 @@ def test_resumed_equals_uninterrupted(
     for name, tensor in expected.items():
         assert torch.equal(tensor, actual[name]), name
     assert logged(outputs[0], "loss") == logged(resumed[0], "loss")
+
+
+def test_another_batching_is_told_and_skips_nothing(
+    data_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """The iterator's own tests are in tests/data/test_epoch_position.py."""
+
+    def train(max_tokens: int, update_freq: int, max_update: int) -> str:
+        caplog.clear()
+        limits = ["--max-tokens", max_tokens, "--update-freq", update_freq]
+        run = ["--save-dir", tmp_path, "--max-update", max_update, "--disable-validation"]
+        common = [data_folder, "--user-dir", USER_DIR, *CTC, *TINY_ENCODER, *OPTIMIZATION]
+        with caplog.at_level(logging.INFO):
+            fairseq_train(training_config(*common, *limits, *run))
+        return caplog.text
+
+    assert "another batching" not in train(1000, 1, max_update=1)
+    assert "another batching" not in train(1000, 1, max_update=2)
+    assert (
+        "an update is now 1 processes x 2 batches (--max-tokens 1000), and was 1 processes x 1 "
+        "batches (--max-tokens 1000); epoch 1 goes on behind 2 of its 4 batches; nothing is"
+    ) in train(1000, 2, max_update=3)
+    assert "epoch 2 begins" not in train(1000, 2, max_update=4)
+    assert "epoch 2 begins again, because its batches are others (2 were done)" in train(500, 2, 5)
