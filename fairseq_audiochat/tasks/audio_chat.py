@@ -26,8 +26,8 @@ from fairseq_audiochat.modules.llm_loading import (
     load_llm,
     read_llm_config,
 )
-from fairseq_audiochat.modules.llm_sharding import shard_layers
 from fairseq_audiochat.tasks._cascade import Cascade
+from fairseq_audiochat.tasks._llm_shards import LlmShards
 from fairseq_audiochat.tasks._speech_task import SpeechTask, SpeechTaskConfig, is_training_call
 
 logger = logging.getLogger(__name__)
@@ -98,8 +98,7 @@ class AudioChatTask(SpeechTask):
         self.template = Llama2Chat(llm_path / TOKENIZER_FILE)
         self._dictionary = LlmDictionary(self.template, read_llm_config(llm_path).vocab_size)
         self._llm: Optional[FrozenLlm] = None
-        self._is_llm_sharded = False
-        self._last_scored: Dict[str, Any] = {}
+        self._shards = LlmShards(cfg.llm_shards)
         self._cascade: Optional[Cascade] = None
         if cfg.asr_checkpoint is not None:
             self._cascade = Cascade(cfg.asr_checkpoint, self.template, self._dictionary.pad())
@@ -121,7 +120,7 @@ class AudioChatTask(SpeechTask):
         checkpoint = None
         if cfg.encoder_checkpoint and not from_checkpoint:
             checkpoint = read_encoder_checkpoint(cfg)
-        self._shard_llm(bool(cfg.checkpoint_activations))
+        self._shards.make(self.load_llm(), bool(cfg.checkpoint_activations))
         model: AudioPrefixLlmModel = super().build_model(cfg, from_checkpoint)
         if checkpoint is not None:
             model.load_audio_encoder(checkpoint)
@@ -171,8 +170,7 @@ class AudioChatTask(SpeechTask):
             ValueError: If processes share the LLM, and this one has no batch to score.
         """
         counts = self._recognise(sample) if sample else {}
-        if self._is_llm_sharded:
-            self._take_part(sample, model, criterion)
+        super().valid_step(self._shards.batch_to_take_part_with(sample), model, criterion)
         loss, sample_size, logging_output = super().valid_step(sample, model, criterion)
         return loss, sample_size, {**logging_output, **counts}
 
@@ -190,11 +188,7 @@ class AudioChatTask(SpeechTask):
             ValueError: If prompt and longest response exceed the LLM's positions, or the LLM is
                 spread over processes.
         """
-        if self._is_llm_sharded:  # utterances differ in steps, and every step gathers
-            raise ValueError(
-                f"--llm-shards must be 1 in generation, but is {self.cfg.llm_shards}; give "
-                "fairseq-generate a device that holds the LLM."
-            )
+        self._shards.refuse_search()
         self._recognise(sample)
         if self._context is not None and hasattr(generator, "max_len_b"):  # it searches
             self._context.refuse_long_search(sample, generator.max_len_b)
@@ -239,34 +233,6 @@ class AudioChatTask(SpeechTask):
             return {}
         errors = self._cascade.replace_audio(sample, self.load_llm().max_positions)
         return {"prompt_word_errors": errors.errors, "prompt_words": errors.words}
-
-    def _shard_llm(self, checkpoints_activations: bool) -> None:
-        """With ``--llm-shards``, keep a part of the LLM, if there is somebody to share it with."""
-        if self.cfg.llm_shards == 1 or self._is_llm_sharded:
-            return
-        if not torch.distributed.is_initialized():
-            logger.warning("--llm-shards: there is one process, which holds the whole LLM")
-            return
-        llm = self.load_llm()
-        if checkpoints_activations:
-            llm.checkpoint_activations()
-        shard_layers(llm, self.cfg.llm_shards)
-        self._is_llm_sharded = True
-
-    def _take_part(self, sample: Dict[str, Any], model: Any, criterion: Any) -> None:
-        """Gather the LLM's layers with the others, for nothing, where fairseq has no more batches.
-
-        fairseq-validate fills shares up with empty batches; fairseq-train hands over real ones.
-        """
-        if sample:
-            self._last_scored = sample
-            return
-        if not self._last_scored:
-            raise ValueError(
-                "--llm-shards must come with at least as many batches as processes, but there are "
-                "fewer; give fewer processes or a smaller --batch-size."
-            )
-        super().valid_step(self._last_scored, model, criterion)
 
     def _refuse_other_llm(self, responses: Responses) -> None:
         if self._llm is None:
