@@ -51,13 +51,12 @@ def call_main(cfg: Any, main: Callable[..., None], **kwargs: Any) -> None:
     if on_gpus or training.distributed_world_size == 1:
         _fairseq_call_main(cfg, main, **kwargs)
         return
-    processes = training.distributed_world_size
-    logger.info("%d processes on CPUs (fairseq's default is one for each GPU)", processes)
     _choose_cpu_backends(training)
     if torchrun:
         training.distributed_init_method = "env://"
         training.distributed_rank = int(os.environ["RANK"])
-    if torchrun or training.distributed_no_spawn:
+        training.distributed_no_spawn = True
+    if training.distributed_no_spawn:
         run_rank(0, main, cfg, kwargs)
     else:
         _start_ranks(cfg, main, kwargs)
@@ -91,6 +90,8 @@ def _is_torchrun() -> bool:
 
 
 def _choose_cpu_backends(training: Any) -> None:
+    processes = training.distributed_world_size
+    logger.info("%d processes on CPUs (fairseq's default is one for each GPU)", processes)
     for option, substitutes in _ON_CPU.items():
         value = str(training[option])
         if value in substitutes:

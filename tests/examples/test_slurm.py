@@ -15,7 +15,7 @@ SCRIPTS = sorted(FOLDER.glob("*.sbatch"))
 GPUS = {"ctc.sbatch": 16, "chat.sbatch": 64}  # sections 3.1 and 3.2
 # Each node of Slurm's is a process here: what srun does, and the one answer of scontrol's.
 SRUN = """#!/usr/bin/env bash
-shift
+while [[ $1 == --* ]]; do shift; done
 for ((node = 0; node < SLURM_NNODES; node++)); do
     "$@" &
     processes+=($!)
@@ -53,7 +53,13 @@ def submit(path: Path, folder: Path, *arguments: object) -> str:
     for name, text in {"srun": SRUN, "scontrol": SCONTROL}.items():
         (commands / name).write_text(text)
         (commands / name).chmod(0o755)
-    slurm = {"NNODES": 2, "GPUS_ON_NODE": 1, "JOB_ID": os.getpid(), "JOB_NODELIST": "node[1-2]"}
+    slurm: dict[str, object] = {
+        "NNODES": 2,
+        "GPUS_ON_NODE": 1,
+        "CPUS_PER_TASK": 1,
+        "JOB_NODELIST": "node[1-2]",
+    }
+    slurm["JOB_ID"] = os.getpid()  # which the port comes from
     search = [str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]
     ended = subprocess.run(
         ["bash", str(path), *map(str, arguments)],
