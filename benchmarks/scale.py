@@ -31,6 +31,8 @@ from typing import Any
 import numpy as np
 import synthetic_split
 import torch
+from fairseq.data import FairseqDataset
+from fairseq.data.iterators import EpochBatchIterator
 from side_by_side import peak_megabytes
 
 from fairseq_audiochat.data.chat_dataset import ChatDataset, PromptKind
@@ -53,6 +55,9 @@ MEASUREMENTS = {
     "batches_mb": "... peak MB",
     "batches": "... batches",
     "epoch_ms": "order of an epoch, CPU ms",
+    "fairseq_s": "fairseq: batches alone, CPU s",
+    "fairseq_mb": "... peak MB",
+    "fairseq_epoch_ms": "... order of an epoch, CPU ms",
     "row_us": "a row of both files, CPU us",
     "all_mb": "1 + 4 processes while they read, MB",
     "anonymous_mb": "... of which are no files' pages",
@@ -136,6 +141,25 @@ def batching(folder: Path) -> dict[str, float]:
     return {"batches_s": seconds, "batches_mb": peak, "batches": len(order), "epoch_ms": epoch}
 
 
+def batching_of_fairseq(folder: Path) -> dict[str, float]:
+    """The same order in fairseq's batches and iterator, without any limit but their size."""
+    dataset = make_dataset(folder)
+    indices = dataset.ordered_indices()
+    made: list[EpochBatchIterator] = []
+
+    def make() -> None:
+        batches = FairseqDataset.batch_by_size(dataset, indices, max_tokens=48_000)
+        made.append(EpochBatchIterator(dataset, dataset.collater, batches, seed=1))
+
+    start = time.process_time()
+    peak = peak_megabytes(make)
+    seconds = time.process_time() - start
+    start = time.process_time()
+    made[0].ordered_batches(1, False, True)
+    epoch = 1_000 * (time.process_time() - start)
+    return {"fairseq_s": seconds, "fairseq_mb": peak, "fairseq_epoch_ms": epoch}
+
+
 def make_iterator(folder: Path, dataset: Rows, workers: int) -> EpochBatches:
     """What `fairseq-train --max-tokens 48000 --max-llm-positions 12000` iterates over."""
     task = SpeechTask(SpeechTaskConfig(data=str(folder), seed=1))
@@ -185,6 +209,7 @@ MEASURE = {
     "indexing": indexing,
     "opening": opening,
     "batching": batching,
+    "batching of fairseq": batching_of_fairseq,
     "reading": reading,
 }
 

@@ -23,6 +23,7 @@ from fairseq_audiochat.data.id_column import find_duplicate
 from fairseq_audiochat.data.table import RecordBatches, open_table
 
 REQUIRED_COLUMNS = ("id", "audio", "n_frames", "tgt_text")
+_ROW = (*REQUIRED_COLUMNS, "speaker")
 _VERSION = "manifest/2"
 _MAX_FRAMES = (1 << 31) - 1  # 248 days
 _TOO_LONG = f"must be at most {_MAX_FRAMES}"
@@ -59,10 +60,8 @@ class Manifest:
         return len(self._table)
 
     def __getitem__(self, index: int) -> Utterance:
-        row = self._table.row(index)
-        return Utterance(
-            row["id"], self._resolve(row["audio"]), row["n_frames"], row["tgt_text"], row["speaker"]
-        )
+        id, audio, n_frames, text, speaker = self._table.row(index, _ROW)
+        return Utterance(id, self._resolve(audio), n_frames, text, speaker)
 
     def __reduce__(self) -> "tuple[type[Manifest], tuple[Path]]":
         return Manifest, (self.path,)  # a worker maps the file itself
@@ -110,7 +109,7 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
         "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8", newline="\n"
     ) as file:
         try:
-            file.write("\t".join((*REQUIRED_COLUMNS, "speaker")) + "\n")
+            file.write("\t".join(_ROW) + "\n")
             for utterance in utterances:
                 file.write("\t".join(_checked_fields(utterance)) + "\n")
         except BaseException:

@@ -48,8 +48,8 @@ class Responses:
 
     def __getitem__(self, index: int) -> Response:
         """The response to utterance ``index`` of the manifest."""
-        row = self._table.row(index if self._rows is None else int(self._rows[index]))
-        return Response(*(row[name] for name in Response._fields))
+        row = index if self._rows is None else int(self._rows[index])
+        return Response(*self._table.row(row, Response._fields))
 
     def lengths(self) -> npt.NDArray[np.int32]:
         """Target tokens (response, and EOS where there is one) per utterance."""
