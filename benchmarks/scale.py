@@ -144,7 +144,7 @@ def batching(folder: Path) -> dict[str, float]:
 def batching_of_fairseq(folder: Path) -> dict[str, float]:
     """The same order in fairseq's batches and iterator, without any limit but their size."""
     dataset = make_dataset(folder)
-    indices = dataset.ordered_indices()
+    indices = dataset.ordered_indices().astype(np.int64)  # its batcher takes no other
     made: list[EpochBatchIterator] = []
 
     def make() -> None:
