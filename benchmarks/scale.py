@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,14 @@ MEASUREMENTS = {
     "index_mb": "... peak MB",
     "open_ms": "open, CPU ms",
     "open_mb": "... MB",
-    "batches_s": "limits, order and batches, CPU s",
-    "batches_mb": "... peak MB",
-    "batches": "... batches",
-    "epoch_ms": "order of an epoch, CPU ms",
-    "fairseq_s": "fairseq: batches alone, CPU s",
-    "fairseq_mb": "... peak MB",
-    "fairseq_epoch_ms": "... order of an epoch, CPU ms",
+    "frames_s": "limits and batches of 48,000 frames, CPU s",
+    "frames_mb": "... peak MB",
+    "fairseq_frames_s": "... fairseq's batches alone, CPU s",
+    "fairseq_frames_mb": "... peak MB",
+    "pairs_s": "limits and batches of 2 utterances, CPU s",
+    "pairs_mb": "... peak MB",
+    "fairseq_pairs_s": "... fairseq's batches alone, CPU s",
+    "fairseq_pairs_mb": "... peak MB",
     "row_us": "a row of both files, CPU us",
     "all_mb": "1 + 4 processes while they read, MB",
     "anonymous_mb": "... of which are no files' pages",
@@ -131,40 +132,39 @@ def opening(folder: Path) -> dict[str, float]:
 def batching(folder: Path) -> dict[str, float]:
     """Make the batches as fairseq's trainer does, with all limits."""
     dataset = make_dataset(folder)
-    made: list[EpochBatches] = []
-    start = time.process_time()
-    peak = peak_megabytes(lambda: made.append(make_iterator(folder, dataset, 0)))
-    seconds = time.process_time() - start
-    start = time.process_time()
-    order = made[0].ordered_batches(1, False, True)
-    epoch = 1_000 * (time.process_time() - start)
-    return {"batches_s": seconds, "batches_mb": peak, "batches": len(order), "epoch_ms": epoch}
+    return {
+        **made("frames_", lambda: make_iterator(folder, dataset, max_tokens=48_000)),
+        **made("pairs_", lambda: make_iterator(folder, dataset, max_sentences=2)),
+    }
 
 
 def batching_of_fairseq(folder: Path) -> dict[str, float]:
-    """The same order in fairseq's batches and iterator, without any limit but their size."""
+    """The same order in fairseq's batches and iterator, without the limits that are ours."""
     dataset = make_dataset(folder)
     indices = dataset.ordered_indices().astype(np.int64)  # its batcher takes no other
-    made: list[EpochBatchIterator] = []
 
-    def make() -> None:
-        batches = FairseqDataset.batch_by_size(dataset, indices, max_tokens=48_000)
-        made.append(EpochBatchIterator(dataset, dataset.collater, batches, seed=1))
+    def make(**limits: int) -> EpochBatchIterator:
+        batches = FairseqDataset.batch_by_size(dataset, indices, **limits)
+        return EpochBatchIterator(dataset, dataset.collater, batches, seed=1)
 
+    return {
+        **made("fairseq_frames_", lambda: make(max_tokens=48_000)),
+        **made("fairseq_pairs_", lambda: make(max_sentences=2)),
+    }
+
+
+def made(prefix: str, make: Callable[[], EpochBatchIterator]) -> dict[str, float]:
+    """CPU seconds and peak of making an iterator and the order of an epoch."""
     start = time.process_time()
-    peak = peak_megabytes(make)
-    seconds = time.process_time() - start
-    start = time.process_time()
-    made[0].ordered_batches(1, False, True)
-    epoch = 1_000 * (time.process_time() - start)
-    return {"fairseq_s": seconds, "fairseq_mb": peak, "fairseq_epoch_ms": epoch}
+    peak = peak_megabytes(lambda: make().ordered_batches(1, False, True))
+    return {f"{prefix}s": time.process_time() - start, f"{prefix}mb": peak}
 
 
-def make_iterator(folder: Path, dataset: Rows, workers: int) -> EpochBatches:
-    """What `fairseq-train --max-tokens 48000 --max-llm-positions 12000` iterates over."""
+def make_iterator(folder: Path, dataset: Rows, workers: int = 0, **limits: int) -> EpochBatches:
+    """What `fairseq-train --max-llm-positions 12000` iterates over."""
     task = SpeechTask(SpeechTaskConfig(data=str(folder), seed=1))
-    limits = {"max_tokens": 48_000, "max_positions": sys.maxsize}
-    return task.get_batch_iterator(dataset, **limits, num_workers=workers, seed=1)
+    options = {"max_positions": sys.maxsize, "num_workers": workers, "seed": 1, **limits}
+    return task.get_batch_iterator(dataset, **options)
 
 
 def reading(folder: Path) -> dict[str, float]:
@@ -176,7 +176,7 @@ def reading(folder: Path) -> dict[str, float]:
     for row in rows:
         dataset[row]
     seconds = time.process_time() - start
-    batches = make_iterator(folder, dataset, WORKERS).next_epoch_itr()
+    batches = make_iterator(folder, dataset, WORKERS, max_tokens=48_000).next_epoch_itr()
     held = []
     for number in range(min(BATCHES_READ, len(batches))):
         next(batches)
