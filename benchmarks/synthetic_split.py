@@ -64,20 +64,24 @@ class _Texts:
     def __init__(self, args: argparse.Namespace) -> None:
         self.seed = args.seed
         generator = np.random.default_rng(args.seed)
-        letters = np.array(list("etaoinshrdlu"))
+        letters = generator.choice(list("etaoinshrdlu"), (2_000, 8)).tolist()
         lengths = generator.integers(2, 8, 2_000)
-        words = ["".join(generator.choice(letters, length)) for length in lengths]
+        self.words = ["".join(row[:length]) for row, length in zip(letters, lengths)]
         self.transcripts: list[str] = []
         self.records: list[str] = []
         for _ in range(TEXTS):
             count = int(generator.integers(args.words[0], args.words[1] + 1))
-            self.transcripts.append(" ".join(generator.choice(words, count)))
+            self.transcripts.append(self._text(generator, count))
             length = int(generator.integers(args.response_ids[0], args.response_ids[1] + 1))
             prompt = generator.integers(3, 32_000, TEMPLATE_IDS + count * 13 // 10)
             response = generator.integers(3, 32_000, length)
-            text = " ".join(generator.choice(words, max(1, length * 3 // 4)))
+            text = self._text(generator, max(1, length * 3 // 4))
             record = Response("", prompt.tolist(), response.tolist(), text, "eos")
             self.records.append(record.to_json().partition('"prompt"')[2])
+
+    def _text(self, generator: np.random.Generator, words: int) -> str:
+        chosen = generator.integers(len(self.words), size=words)
+        return " ".join(self.words[number] for number in chosen)
 
     def manifest_lines(self, first: int, last: int) -> Iterator[str]:
         generator = np.random.default_rng([self.seed, first])

@@ -6,6 +6,7 @@ and the pages are shared between data loading workers. Knows neither manifests n
 """
 
 import fcntl
+import glob
 import hashlib
 import logging
 import os
@@ -79,7 +80,7 @@ def _build(path: Path, source: Path, stamp: dict[str, str], parse: Parse) -> Pat
     # Other machines may write at the same time, so the name is random; under this machine's
     # lock, whatever else has its prefix was left by a process that was killed.
     prefix = f".{path.name}.{socket.gethostname()}.{os.getuid()}."
-    for abandoned in path.parent.glob(f"{prefix}*"):
+    for abandoned in path.parent.glob(f"{glob.escape(prefix)}*"):
         abandoned.unlink()
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix)
     os.close(handle)

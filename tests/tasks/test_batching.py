@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fairseq.tasks import FairseqTask
 
 from fairseq_audiochat.data import speech_dataset
 from fairseq_audiochat.data.batches import Batches
@@ -86,3 +87,27 @@ def test_batches_are_made_once(data_folder: Path) -> None:
     assert task.get_batch_iterator(dataset, max_sentences=4, epoch=2) is first
     for again in ("disable_iterator_cache", "update_epoch_batch_itr"):
         assert task.get_batch_iterator(dataset, max_sentences=4, **{again: True}) is not first
+
+
+@pytest.mark.parametrize("limits", [{"max_tokens": 500}, {"max_sentences": 3}])
+def test_batches_are_those_of_fairseq(data_folder: Path, limits: dict[str, int]) -> None:
+    """Which makes lists of them: the same options give the same batches in every epoch."""
+    task = AudioCtcTask(AudioCtcConfig(data=str(data_folder), seed=1))
+    task.load_dataset("train", data_selector=None)
+    options = {
+        **limits,
+        "max_positions": 150,  # excludes some
+        "ignore_invalid_inputs": True,
+        "seed": 5,
+        "num_shards": 2,
+        "shard_id": 1,
+        "epoch": 2,
+        "disable_iterator_cache": True,
+    }
+    ours = task.get_batch_iterator(task.dataset("train"), **options)
+    theirs = FairseqTask.get_batch_iterator(task, task.dataset("train"), **options)
+    assert 0 < sum(map(len, ours.frozen_batches)) < 20
+    for _ in range(2):
+        expected = members(theirs.next_epoch_itr(shuffle=True))
+        assert members(ours.next_epoch_itr(shuffle=True)) == expected
+    assert ours.state_dict() == theirs.state_dict()
