@@ -69,9 +69,9 @@ def cut_by_size(
         max_members: Of a batch.
     """
     count = len(indices)
-    fitting = np.full(count, count if max_members is None else max_members, dtype=np.int32)
+    fitting = np.full(count, count if max_members is None else min(count, max_members), np.int32)
     if max_size is not None:
-        fitting = np.minimum(fitting, max_size // sizes)
+        fitting = np.minimum(fitting, min(max_size, np.iinfo(np.int32).max) // sizes)
     # The shorter, the more fit: as many fit behind each position up to the next step.
     steps = np.append(np.flatnonzero(np.diff(fitting)) + 1, count)
     starts, start = [], 0

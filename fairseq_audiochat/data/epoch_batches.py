@@ -4,14 +4,13 @@ Shuffled and shared out as fairseq does, in its very order. Knows neither uttera
 batches are made.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from fairseq.data.data_utils import numpy_seed
 from fairseq.data.iterators import EpochBatchIterator
 
-from fairseq_audiochat.data.batches import Batches
+from fairseq_audiochat.data.batches import Batches, Indices
 
 
 class EpochBatches(EpochBatchIterator):
@@ -23,10 +22,9 @@ class EpochBatches(EpochBatchIterator):
     """
 
     def __init__(self, batches: Batches, **options: Any) -> None:
-        # As a function, or fairseq would make a tuple of lists.
-        make: Callable[..., Batches] = lambda dataset, epoch: batches  # noqa: E731
-        super().__init__(batch_sampler=make, **options)
         self._batches = batches
+        # As a function, or fairseq would make a tuple of lists; it is never asked.
+        super().__init__(batch_sampler=lambda dataset, epoch: batches, **options)
 
     @property
     def frozen_batches(self) -> Batches:
@@ -45,7 +43,7 @@ class EpochBatches(EpochBatchIterator):
                 order = self._shuffled(order)
         return self._batches[order].shard(self.shard_id, self.num_shards)
 
-    def _shuffled(self, order: Any) -> Any:
+    def _shuffled(self, order: Indices) -> Indices:
         if not self.grouped_shuffling:
             np.random.shuffle(order)
             return order

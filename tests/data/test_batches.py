@@ -46,8 +46,8 @@ def test_shards_hold_every_batch_once_and_are_equally_many(shards: int) -> None:
         assert empty in ([], [len(part) - 1]), f"shard {number} may be short at its end only"
 
 
-@pytest.mark.parametrize("max_size", [None, 400, 1_000])
-@pytest.mark.parametrize("max_members", [None, 1, 3, 8])
+@pytest.mark.parametrize("max_size", [None, 400, 1_000, 10**12])
+@pytest.mark.parametrize("max_members", [None, 1, 3, 8, 10**12])
 def test_cuts_are_those_of_fairseq(max_size: int | None, max_members: int | None) -> None:
     """fairseq's compiled batcher, with a multiple of 1, with which it drops nothing."""
     rng = np.random.default_rng(0)
