@@ -162,7 +162,7 @@ def made(prefix: str, make: Callable[[], EpochBatchIterator]) -> dict[str, float
 
 def make_iterator(folder: Path, dataset: Rows, workers: int = 0, **limits: int) -> EpochBatches:
     """What `fairseq-train --max-llm-positions 12000` iterates over."""
-    task = SpeechTask(SpeechTaskConfig(data=str(folder), seed=1))
+    task = SpeechTask(SpeechTaskConfig(data=str(folder), seed=1, update_freq=[1]))
     options = {"max_positions": sys.maxsize, "num_workers": workers, "seed": 1, **limits}
     return task.get_batch_iterator(dataset, **options)
 

@@ -37,7 +37,7 @@ class EpochBatches(EpochBatchIterator):
         With ``--grouped-shuffling`` the last group, which may be smaller, stays the last: fairseq
         drops it.
         """
-        order = np.arange(len(self._batches), dtype=np.int32)
+        order: Indices = np.arange(len(self._batches), dtype=np.int32)
         if shuffle:
             with numpy_seed(self.seed + epoch):
                 order = self._shuffled(order)

@@ -71,7 +71,7 @@ def test_batches_equal_those_of_the_audio(
     split, kwargs = ("train", {"data_selector": None}) if is_training else ("dev", {})
     batches = []
     for folder in (data_folder, tmp_path):
-        task = AudioCtcTask(AudioCtcConfig(data=str(folder), seed=1))
+        task = AudioCtcTask(AudioCtcConfig(data=str(folder), seed=1, update_freq=[1]))
         task.load_dataset(split, **kwargs)
         iterator = task.get_batch_iterator(task.dataset(split), max_tokens=500, seed=1)
         batches.append(list(iterator.next_epoch_itr(shuffle=is_training)))

@@ -33,7 +33,7 @@ def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def iterator(data: Path, epoch: int = 1, **options: object) -> EpochBatches:
     """Of a new process: task and dataset are new."""
-    task = AudioCtcTask(AudioCtcConfig(data=str(data), seed=1))
+    task = AudioCtcTask(AudioCtcConfig(data=str(data), seed=1, update_freq=[1]))
     task.load_dataset("train", data_selector=None)
     return task.get_batch_iterator(
         task.dataset("train"), max_tokens=MAX_TOKENS, seed=1, epoch=epoch, **options
@@ -79,7 +79,7 @@ def test_an_epoch_reads_every_recording_once(data_folder: Path, reads: Path) -> 
 
 def test_batches_are_made_once(data_folder: Path) -> None:
     """And again where fairseq says so."""
-    task = AudioCtcTask(AudioCtcConfig(data=str(data_folder), seed=1))
+    task = AudioCtcTask(AudioCtcConfig(data=str(data_folder), seed=1, update_freq=[1]))
     task.load_dataset("train", data_selector=None)
     dataset = task.dataset("train")
     first = task.get_batch_iterator(dataset, max_sentences=4)
@@ -92,7 +92,7 @@ def test_batches_are_made_once(data_folder: Path) -> None:
 @pytest.mark.parametrize("limits", [{"max_tokens": 500}, {"max_sentences": 3}])
 def test_batches_are_those_of_fairseq(data_folder: Path, limits: dict[str, int]) -> None:
     """Which makes lists of them: the same options give the same batches in every epoch."""
-    task = AudioCtcTask(AudioCtcConfig(data=str(data_folder), seed=1))
+    task = AudioCtcTask(AudioCtcConfig(data=str(data_folder), seed=1, update_freq=[1]))
     task.load_dataset("train", data_selector=None)
     options = {
         **limits,
