@@ -179,7 +179,16 @@ def _reported(
 ) -> Iterator[Utterance]:
     """Pass rows on; behind the last one, and before the manifest appears, write the report."""
     yield from rows
-    report = out_dir / f"{split.name}.left_out.tsv"
+    write_report(out_dir, split.name, summary)
+
+
+def write_report(out_dir: Path, name: str, summary: Summary) -> None:
+    """Write ``name.left_out.tsv``.
+
+    Raises:
+        ValueError: If nothing was kept.
+    """
+    report = out_dir / f"{name}.left_out.tsv"
     lines = ["\t".join(LeftOut._fields)]
     lines += ["\t".join(" ".join(part.split()) for part in row) for row in summary.left_out]
     temporary = report.with_name(f".{report.name}.{os.getpid()}")
@@ -187,7 +196,7 @@ def _reported(
     os.replace(temporary, report)
     if summary.kept == 0:
         raise ValueError(
-            f"{split.name}: at least one utterance must be usable, but none of "
+            f"{name}: at least one utterance must be usable, but none of "
             f"{len(summary.left_out)} is; {report} says why."
         )
 

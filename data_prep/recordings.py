@@ -4,16 +4,11 @@ Results come in the order of the recordings, whatever the number of processes. D
 which corpus they belong to.
 """
 
-import signal
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
 from typing import TypeVar
 
-import torch
+from processes import in_order
 from scan_journal import Outcome
 
 from fairseq_audiochat.data.audio import read_audio
@@ -22,7 +17,6 @@ from fairseq_audiochat.data.fbank import num_frames
 T = TypeVar("T")
 
 _CHUNK = 16  # recordings per task: passing one costs far less than decoding it
-_AHEAD = 4  # tasks per process: enough to keep all busy, few enough for any corpus
 
 
 def decode(audio: str | None) -> Outcome | OSError | None:
@@ -55,49 +49,17 @@ def decode_all(
     Raises:
         ValueError: If a worker is killed from outside.
     """
-    if workers == 1:
-        yield from ((item, decode(audio)) for item, audio in items)
-        return
-    # A fork of this process would inherit its threads' locks; the server's forks do not.
-    context = get_context("forkserver")
-    context.set_forkserver_preload(
-        ["fairseq_audiochat.data.fbank"]
-    )  # seconds; once, not per worker
-    pool = ProcessPoolExecutor(workers, context, initializer=_prepare_worker)
-    try:
-        yield from _in_order(pool, iter(items), ahead=workers * _AHEAD)
-    except BrokenProcessPool as error:
-        raise ValueError(
-            "Every worker process must live, but one was killed (out of memory?); run the same "
-            "command again to go on, with fewer --workers."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    chunk = 1 if workers == 1 else _CHUNK  # alone, it reads nothing ahead
+    for belongs, outcomes in in_order(_decode_chunk, _chunks(iter(items), chunk), workers):
+        yield from zip(belongs, outcomes, strict=True)
 
 
-def _in_order(
-    pool: ProcessPoolExecutor, items: Iterator[tuple[T, str | None]], ahead: int
-) -> Iterator[tuple[T, Outcome | OSError | None]]:
-    running: deque[tuple[list[T], Future[list[Outcome | OSError | None]]]] = deque()
-    while chunk := list(islice(items, _CHUNK)):
-        task = pool.submit(_decode_chunk, [audio for _, audio in chunk])
-        running.append(([item for item, _ in chunk], task))
-        if len(running) > ahead:
-            yield from _results(*running.popleft())
-    while running:
-        yield from _results(*running.popleft())
-
-
-def _results(
-    items: list[T], task: "Future[list[Outcome | OSError | None]]"
-) -> Iterator[tuple[T, Outcome | OSError | None]]:
-    yield from zip(items, task.result(), strict=True)
+def _chunks(
+    items: Iterator[tuple[T, str | None]], size: int
+) -> Iterator[tuple[list[T], list[str | None]]]:
+    while chunk := list(islice(items, size)):
+        yield [item for item, _ in chunk], [audio for _, audio in chunk]
 
 
 def _decode_chunk(audios: list[str | None]) -> list[Outcome | OSError | None]:
     return [decode(audio) for audio in audios]
-
-
-def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    torch.set_num_threads(1)

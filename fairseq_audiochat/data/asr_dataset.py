@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fairseq_audiochat.data.batches import Indices
 from fairseq_audiochat.data.limits import audio_limit
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.padding import pad_features, pad_tokens
 from fairseq_audiochat.data.spec_augment import SpecAugment
-from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
+from fairseq_audiochat.data.speech_dataset import SpeechDataset
 from fairseq_audiochat.data.vocabulary import Vocabulary
 
 

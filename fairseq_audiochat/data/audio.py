@@ -62,8 +62,7 @@ def read_audio(source: str | Path | bytes, name: str = "") -> Waveform:
 
 def read_bytes(source: str | Path) -> bytes:
     """The content of a file, or of fairseq's ``archive.zip:offset:length``."""
-    match = _ZIP_SLICE.match(str(source))
-    path = Path(match["archive"] if match else source)
+    match, path = _ZIP_SLICE.match(str(source)), file_of(source)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: the audio file must exist, but does not.")
     if match is None:
@@ -71,6 +70,12 @@ def read_bytes(source: str | Path) -> bytes:
     with open(path, "rb") as file:
         file.seek(int(match["offset"]))
         return file.read(int(match["length"]))
+
+
+def file_of(source: str | Path) -> Path:
+    """The file that a recording is in: itself, or its archive."""
+    match = _ZIP_SLICE.match(str(source))
+    return Path(match["archive"] if match else source)
 
 
 def _check_header(file: soundfile.SoundFile, name: str) -> None:

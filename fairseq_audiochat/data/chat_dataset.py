@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fairseq_audiochat.data.batches import Batches, Indices
 from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.cost_limit import cut_by_cost
@@ -25,7 +26,7 @@ from fairseq_audiochat.data.padding import pad_features, pad_tokens
 from fairseq_audiochat.data.response_record import Response
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.data.spec_augment import SpecAugment
-from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
+from fairseq_audiochat.data.speech_dataset import SpeechDataset
 
 
 class PromptKind(Enum):
@@ -100,7 +101,7 @@ class ChatDataset(SpeechDataset):
         max_tokens: int | None = None,
         max_sentences: int | None = None,
         required_batch_size_multiple: int = 1,
-    ) -> list[list[int]]:
+    ) -> Batches:
         """Batches of at most ``max_llm_positions`` besides what `SpeechDataset` limits.
 
         The encoder computes padded frames, the LLM its positions without padding.
@@ -111,13 +112,13 @@ class ChatDataset(SpeechDataset):
         batches = super().batch_by_size(indices, max_tokens, max_sentences)
         if self.max_llm_positions is None or self.context is None or not batches:
             return batches
-        positions = self._positions(np.arange(len(self)))
-        longest = int(indices[np.argmax(positions[indices])])
+        positions = self._positions(indices)
+        longest = int(np.argmax(positions))
         if positions[longest] > self.max_llm_positions:
             raise ValueError(
                 f"{self.manifest.path}: --max-llm-positions must hold every utterance, but is "
-                f"{self.max_llm_positions} and utterance {self.manifest[longest].id!r} needs "
-                f"{positions[longest]}; raise it."
+                f"{self.max_llm_positions} and utterance "
+                f"{self.manifest[int(indices[longest])].id!r} needs {positions[longest]}; raise it."
             )
         return cut_by_cost(batches, positions, self.max_llm_positions)
 

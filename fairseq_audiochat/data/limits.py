@@ -5,8 +5,9 @@ import logging
 import numpy as np
 import numpy.typing as npt
 
+from fairseq_audiochat.data.batches import Indices
 from fairseq_audiochat.data.fbank import FRAMES_PER_SECOND
-from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
+from fairseq_audiochat.data.speech_dataset import SpeechDataset
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ This file never opens audio.
 import os
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from fairseq_audiochat.data.id_column import find_duplicate
 from fairseq_audiochat.data.table import RecordBatches, open_table
 
 REQUIRED_COLUMNS = ("id", "audio", "n_frames", "tgt_text")
-_VERSION = "manifest/1"
+_ROW = (*REQUIRED_COLUMNS, "speaker")
+_VERSION = "manifest/2"
+_MAX_FRAMES = (1 << 31) - 1  # 248 days
+_TOO_LONG = f"must be at most {_MAX_FRAMES}"
 _REBUILD = "rebuild the manifest with data_prep/"
 
 
@@ -50,33 +55,43 @@ class Manifest:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._table = open_table(self.path, _VERSION, _parse)
-        self.n_frames: npt.NDArray[np.int64] = self._table["n_frames"].to_numpy()
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return len(self._table)
 
     def __getitem__(self, index: int) -> Utterance:
-        row = {name: self._table[name][index].as_py() for name in self._table.column_names}
-        return Utterance(
-            row["id"], self._resolve(row["audio"]), row["n_frames"], row["tgt_text"], row["speaker"]
-        )
+        id, audio, n_frames, text, speaker = self._table.row(index, _ROW)
+        return Utterance(id, self._resolve(audio), n_frames, text, speaker)
 
     def __reduce__(self) -> "tuple[type[Manifest], tuple[Path]]":
         return Manifest, (self.path,)  # a worker maps the file itself
 
+    @cached_property
+    def n_frames(self) -> npt.NDArray[np.int32]:
+        """10 ms frames of each utterance, in memory; shape ``(len(self),)``."""
+        with self._table.scan("n_frames") as column:
+            frames: npt.NDArray[np.int32] = column.to_numpy()
+        return frames
+
     @property
     def ids(self) -> pa.ChunkedArray:
         """The utterance ids, in the manifest's order."""
-        return self._table["id"]
+        return self._table.column("id")
+
+    @property
+    def ids_digest(self) -> str:
+        """Equal for two files with the same ids in the same order."""
+        return self._table.digest
 
     @property
     def texts(self) -> pa.ChunkedArray:
         """The transcripts, in the manifest's order."""
-        return self._table["tgt_text"]
+        return self._table.column("tgt_text")
 
     def without_text(self) -> npt.NDArray[np.bool_]:
         """Which transcripts have no word; shape ``(len(self),)``."""
-        blank: npt.NDArray[np.bool_] = pc.equal(pc.utf8_trim_whitespace(self.texts), "").to_numpy()
+        with self._table.scan("is_blank") as column:
+            blank: npt.NDArray[np.bool_] = column.to_numpy()
         return blank
 
     def _resolve(self, audio: str) -> str:
@@ -94,7 +109,7 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
         "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8", newline="\n"
     ) as file:
         try:
-            file.write("\t".join((*REQUIRED_COLUMNS, "speaker")) + "\n")
+            file.write("\t".join(_ROW) + "\n")
             for utterance in utterances:
                 file.write("\t".join(_checked_fields(utterance)) + "\n")
         except BaseException:
@@ -115,10 +130,10 @@ def _checked_fields(utterance: Utterance) -> list[str]:
     return fields
 
 
-def _parse(path: Path) -> RecordBatches:
+def _parse(path: Path, file: BinaryIO) -> RecordBatches:
     seen = 0
     ids: list[pa.Array] = []
-    for raw in _read_rows(path):
+    for raw in _read_rows(path, file):
         ids.append(raw["id"])
         yield _checked(path, raw, first_line=seen + 2)  # line 1 is the header
         seen += raw.num_rows
@@ -127,7 +142,7 @@ def _parse(path: Path) -> RecordBatches:
     _check_unique(path, pa.chunked_array(ids))
 
 
-def _read_rows(path: Path) -> RecordBatches:
+def _read_rows(path: Path, file: BinaryIO) -> RecordBatches:
     refused: list[str] = []
 
     def refuse(row: pyarrow.csv.InvalidRow) -> str:  # pyarrow swallows what is raised here
@@ -139,7 +154,7 @@ def _read_rows(path: Path) -> RecordBatches:
         return "error"
 
     try:
-        for batch in _open_csv(path, _header(path), refuse):
+        for batch in _open_csv(file, _header(path), refuse):
             if batch.num_rows:
                 yield batch
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
@@ -150,11 +165,11 @@ def _read_rows(path: Path) -> RecordBatches:
 
 
 def _open_csv(
-    path: Path, names: list[str], refuse: Callable[[pyarrow.csv.InvalidRow], str]
+    file: BinaryIO, names: list[str], refuse: Callable[[pyarrow.csv.InvalidRow], str]
 ) -> pyarrow.csv.CSVStreamingReader:
     columns = [*REQUIRED_COLUMNS, *(["speaker"] if "speaker" in names else [])]
     return pyarrow.csv.open_csv(
-        path,
+        file,
         # Without threads, rows that are refused know their number.
         read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=16 << 20),
         parse_options=pyarrow.csv.ParseOptions(
@@ -189,10 +204,14 @@ def _checked(path: Path, raw: pa.RecordBatch, first_line: int) -> pa.RecordBatch
     _refuse(path, raw, first_line, "id", pc.equal(raw["id"], ""), "must not be empty")
     not_positive = pc.invert(pc.match_substring_regex(raw["n_frames"], "^0*[1-9][0-9]{0,17}$"))
     _refuse(path, raw, first_line, "n_frames", not_positive, "must be a positive integer")
+    frames = pc.cast(raw["n_frames"], pa.int64())
+    _refuse(path, raw, first_line, "n_frames", pc.greater(frames, _MAX_FRAMES), _TOO_LONG)
     columns = {name: raw[name] for name in REQUIRED_COLUMNS}
-    columns["n_frames"] = pc.cast(raw["n_frames"], pa.int64())
+    columns["n_frames"] = pc.cast(frames, pa.int32())
     has_speaker = "speaker" in raw.schema.names
     columns["speaker"] = raw["speaker"] if has_speaker else pa.array([""] * raw.num_rows)
+    # Known here and kept as bits: later nobody reads all texts for it.
+    columns["is_blank"] = pc.equal(pc.utf8_trim_whitespace(raw["tgt_text"]), "")
     return pa.RecordBatch.from_pydict(columns)
 
 
@@ -208,13 +227,9 @@ def _refuse(
 
 
 def _check_unique(path: Path, ids: pa.ChunkedArray) -> None:
-    if pc.count_distinct(ids).as_py() == len(ids):
-        return
-    counts = pc.value_counts(ids)
-    duplicate = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"].as_py()
-    first = pc.index(ids, duplicate).as_py()
-    second = first + 1 + pc.index(ids.slice(first + 1), duplicate).as_py()
-    raise ValueError(
-        f"{path}:{second + 2}: 'id' must be unique, but {duplicate!r} is already in line "
-        f"{first + 2}; {_REBUILD}."
-    )
+    duplicate = find_duplicate(ids)
+    if duplicate is not None:
+        raise ValueError(
+            f"{path}:{duplicate.second + 2}: 'id' must be unique, but {duplicate.id!r} is already "
+            f"in line {duplicate.first + 2}; {_REBUILD}."
+        )

@@ -4,6 +4,7 @@ Knows no LLM: prompts and responses are lists of ids.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,26 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairseq_audiochat.data.manifest import Manifest
-from fairseq_audiochat.data.response_record import (
-    FORMAT,
-    REGENERATE,
-    Response,
-    read_header,
-    read_records,
-)
-from fairseq_audiochat.data.table import RecordBatches, open_table
-
-_ROWS_PER_BATCH = 10_000
-_SCHEMA = pa.schema(
-    {
-        "id": pa.string(),
-        "prompt": pa.list_(pa.int32()),
-        "response": pa.list_(pa.int32()),
-        "text": pa.string(),
-        "ended": pa.string(),
-        "excluded": pa.string(),
-    }
-)
+from fairseq_audiochat.data.response_record import FORMAT, REGENERATE, Response, read_header
+from fairseq_audiochat.data.response_table import parse_responses
+from fairseq_audiochat.data.table import open_table
 
 
 class Responses:
@@ -52,10 +36,12 @@ class Responses:
                 f"{self.path}: the responses must exist, but do not; make them with "
                 "data_prep/generate_responses.py."
             )
-        self._table = open_table(self.path, FORMAT, _parse)
+        self._table = open_table(self.path, FORMAT, parse_responses)
         self.header = read_header(self.path)
         self._manifest = manifest
-        self._rows = _align(self._table["id"], manifest.ids, self.path, manifest.path)
+        self._rows: npt.NDArray[np.int32] | None = None  # None: in the manifest's order already
+        if self._table.digest != manifest.ids_digest:
+            self._rows = _align(self._table.column("id"), manifest.ids, self.path, manifest.path)
 
     def __reduce__(self) -> "tuple[type[Responses], tuple[Path, Manifest]]":
         return Responses, (self.path, self._manifest)  # a worker maps the file itself
@@ -63,36 +49,37 @@ class Responses:
     def __getitem__(self, index: int) -> Response:
         """The response to utterance ``index`` of the manifest."""
         row = index if self._rows is None else int(self._rows[index])
-        return Response(*(self._table[name][row].as_py() for name in _SCHEMA.names))
+        return Response(*self._table.row(row, Response._fields))
 
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> npt.NDArray[np.int32]:
         """Target tokens (response, and EOS where there is one) per utterance."""
-        lengths = pc.list_value_length(self._table["response"]).to_numpy().astype(np.int64)
-        lengths += pc.equal(self._table["ended"], "eos").to_numpy()
-        return lengths if self._rows is None else lengths[self._rows]
+        return self._read("target_length")
+
+    def prompt_lengths(self) -> npt.NDArray[np.int32]:
+        """Ids of the text prompt per utterance."""
+        return self._read("prompt_length")
 
     def exclusions(self) -> dict[str, npt.NDArray[np.bool_]]:
         """By reason, which utterances are not trained and scored; shape ``(utterances,)``."""
-        reasons = self._table["excluded"]
-        masks = {}
-        for reason in pc.unique(reasons).to_pylist():
-            if reason:
-                mask = pc.equal(reasons, reason).to_numpy()
-                masks[reason] = mask if self._rows is None else mask[self._rows]
-        return masks
+        with self._table.scan("excluded") as reasons:
+            return {
+                reason: self._ordered(pc.equal(reasons, reason).to_numpy())
+                for reason in pc.unique(reasons).to_pylist()
+                if reason
+            }
 
-    def prompt_lengths(self) -> npt.NDArray[np.int64]:
-        """Ids of the text prompt per utterance."""
-        lengths = pc.list_value_length(self._table["prompt"]).to_numpy().astype(np.int64)
-        return lengths if self._rows is None else lengths[self._rows]
+    def _read(self, name: str) -> npt.NDArray[Any]:
+        with self._table.scan(name) as column:
+            return self._ordered(column.to_numpy())
+
+    def _ordered(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return column if self._rows is None else column[self._rows]
 
 
 def _align(
     response_ids: pa.ChunkedArray, utterance_ids: pa.ChunkedArray, path: Path, manifest_path: Path
-) -> npt.NDArray[np.int64] | None:
-    """Rows of the responses in the manifest's order; None if they are in it already."""
-    if response_ids.equals(utterance_ids):
-        return None  # no hash table: this is the case of ten million rows
+) -> npt.NDArray[np.int32]:
+    """Rows of the responses in the manifest's order."""
     rows = pc.index_in(utterance_ids, value_set=response_ids)
     if rows.null_count:
         missing = utterance_ids[pc.index(pc.is_null(rows), True).as_py()].as_py()
@@ -107,42 +94,4 @@ def _align(
             f"{path}: every response must belong to an utterance, but {pc.sum(strangers).as_py()} "
             f"are not in {manifest_path} (first: {stranger!r}); {REGENERATE}."
         )
-    return np.asarray(rows.to_numpy(), dtype=np.int64)
-
-
-def _parse(path: Path) -> RecordBatches:
-    ids: list[pa.Array] = []
-    for batch in _read_batches(path):
-        ids.append(batch["id"])
-        yield batch
-    if not ids:
-        raise ValueError(f"{path}: there must be at least one response, but is none.")
-    _check_unique(path, pa.chunked_array(ids))
-
-
-def _read_batches(path: Path) -> RecordBatches:
-    rows: list[Response] = []
-    for record in read_records(path):
-        rows.append(record)
-        if len(rows) == _ROWS_PER_BATCH:
-            yield _batch(rows)
-            rows = []
-    if rows:
-        yield _batch(rows)
-
-
-def _check_unique(path: Path, ids: pa.ChunkedArray) -> None:
-    if pc.count_distinct(ids).as_py() == len(ids):
-        return
-    counts = pc.value_counts(ids)
-    duplicate = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"].as_py()
-    first = pc.index(ids, duplicate).as_py()
-    second = first + 1 + pc.index(ids.slice(first + 1), duplicate).as_py()
-    raise ValueError(
-        f"{path}:{second + 2}: an utterance must have one response, but {duplicate!r} has another "
-        f"in line {first + 2}; {REGENERATE}."
-    )
-
-
-def _batch(rows: list[Response]) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([row._asdict() for row in rows], schema=_SCHEMA)
+    return np.asarray(rows.to_numpy(), dtype=np.int32)

@@ -8,14 +8,15 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 from fairseq.dataclass import FairseqDataclass
-from fairseq.tasks import FairseqTask
 from omegaconf import II, MISSING
 
+from fairseq_audiochat.data.batches import Indices
 from fairseq_audiochat.data.epoch_position import Batching, remember_batching
 from fairseq_audiochat.data.limits import exclude, leave_out_unusable
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.spec_augment import SpecAugment
-from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
+from fairseq_audiochat.data.speech_dataset import SpeechDataset
+from fairseq_audiochat.tasks._batching import BatchingTask
 from fairseq_audiochat.tasks._processes import refuse_unconnected_processes
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class SpeechTaskConfig(FairseqDataclass):
     update_freq: List[int] = field(default=II("optimization.update_freq"))
 
 
-class SpeechTask(FairseqTask):
+class SpeechTask(BatchingTask):
     """A task over manifests.
 
     Args:

@@ -7,7 +7,9 @@ from pathlib import Path
 import decoding
 import pytest
 import random_llm
+import scale
 import side_by_side
+import synthetic_split
 import torch
 import training
 from transformers import LlamaConfig
@@ -65,9 +67,40 @@ def test_a_peak_counts_what_is_held_for_a_moment_only():
     assert 60 < megabytes < 80
 
 
+def test_a_split_that_was_cut_off_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    args = argparse.Namespace(words=[3, 5], response_ids=[2, 4], seed=1)
+    monkeypatch.setattr(synthetic_split, "ROWS_PER_BLOCK", 100)
+    monkeypatch.setattr(synthetic_split, "TEXTS", 16)
+    whole = synthetic_split.write_split(tmp_path / "whole", 450, args)
+    with monkeypatch.context() as patch:
+        patch.setattr(synthetic_split.os, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            synthetic_split.write_split(tmp_path / "parts", 200, args)
+    with open(tmp_path / "parts/train.partial", "a") as file:
+        file.write("half a line")  # of a block that was not finished
+    parts = synthetic_split.write_split(tmp_path / "parts", 450, args)
+    for ours, theirs in zip(parts, whole):
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_scale_measures_every_line_of_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    args = argparse.Namespace(words=[3, 5], response_ids=[2, 4], seed=1)
+    synthetic_split.write_split(tmp_path, 200, args)
+    monkeypatch.setattr(scale, "WORKERS", 1)
+    measured = {}
+    for measure in scale.MEASURE.values():
+        measured.update(measure(tmp_path))
+    assert measured.keys() == scale.MEASUREMENTS.keys()
+    assert len(scale.open_split(tmp_path).lengths()) == 200
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_every_benchmark_is_documented_and_can_be_imported(path: Path):
     importlib.import_module(path.stem)
-    if path.stem not in ("side_by_side", "random_llm"):
+    if path.stem not in ("side_by_side", "random_llm", "synthetic_split"):
         for page in ("README.md", "RESULTS.md"):
             assert f"benchmarks/{path.name}" in (FOLDER / page).read_text(), page

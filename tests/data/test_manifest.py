@@ -63,6 +63,10 @@ def test_variants_of_the_format_are_read(tmp_path: Path, content: str) -> None:
             HEADER + GOOD + "b\tb.wav\t\tyes\ts\n",
             r"train\.tsv:3: 'n_frames' must be a positive integer, but is '' \(utterance 'b'\); re",
         ),
+        (
+            HEADER + "b\tb.wav\t2147483648\tyes\ts\n",
+            r":2: 'n_frames' must be at most 2147483647, but is '2147483648' \(utterance 'b'\)",
+        ),
         (HEADER + "b\tb.wav\t0\tyes\ts\n", r":2: 'n_frames' must be a positive .* but is '0'"),
         (HEADER + "b\tb.wav\t-1\tyes\ts\n", r":2: 'n_frames' must be a positive .* but is '-1'"),
         (HEADER + "b\tb.wav\t1.5\tyes\ts\n", r":2: 'n_frames' must be a positive .* but is '1\.5'"),

@@ -47,6 +47,21 @@ def test_order_is_the_manifests(tmp_path: Path) -> None:
     assert responses.prompt_lengths().tolist() == [3, 3, 3]
 
 
+def test_the_same_order_needs_no_comparison_of_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening ten million rows must not read their ids: digests were made with the tables."""
+
+    def align(*_: object) -> None:
+        raise AssertionError("ids were compared")
+
+    path = write(tmp_path, *(row.to_json() for row in ROWS))
+    monkeypatch.setattr("fairseq_audiochat.data.responses._align", align)
+    assert load(path, "a", "b", "c")[1] == ROWS[1]
+    with pytest.raises(AssertionError, match="ids were compared"):
+        load(path, "a", "c", "b")
+
+
 def test_target_has_eos_only_if_the_llm_generated_it() -> None:
     assert record("a", [7, 8], "eos").target(eos_id=2) == [7, 8, 2]
     assert record("a", [7, 8], "length").target(eos_id=2) == [7, 8]

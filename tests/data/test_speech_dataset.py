@@ -39,7 +39,7 @@ def test_batches_hold_every_utterance_once(tmp_path: Path, size: int, multiple: 
 
 def test_no_utterances_give_no_batches(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path, 10)
-    assert dataset.batch_by_size(np.array([], dtype=np.int64), max_tokens=5) == []
+    assert list(dataset.batch_by_size(np.array([], dtype=np.int64), max_tokens=5)) == []
 
 
 def test_utterance_longer_than_a_batch_is_named(tmp_path: Path) -> None:
@@ -61,6 +61,15 @@ def test_longest_first_and_the_same_order_every_time(tmp_path: Path) -> None:
     assert dataset.sizes[order].tolist() == sorted(frames, reverse=True)
     np.random.seed(3)
     assert dataset.ordered_indices().tolist() == order.tolist()
+
+
+@pytest.mark.parametrize("longest", [3, 200, 70_000])
+def test_order_is_by_length_and_then_by_a_random_number(tmp_path: Path, longest: int) -> None:
+    """A sort by two keys is what is meant; lengths take 8, 16 and 32 bits."""
+    frames = np.random.default_rng(1).integers(1, longest, 300)
+    dataset = dataset_of(tmp_path, *frames.tolist())
+    ties = np.random.default_rng(0).permutation(300)
+    assert dataset.ordered_indices().tolist() == np.lexsort((ties, -frames)).tolist()
 
 
 def test_sizes_are_the_manifests(tmp_path: Path) -> None:

@@ -1,21 +1,22 @@
 """Memory-mapped tables: parsed once, parsed again when the source changes, never half there."""
 
 import hashlib
+import multiprocessing
 import os
+import signal
 import stat
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pytest
 
 from fairseq_audiochat.data import table
-from fairseq_audiochat.data.table import RecordBatches, open_table
-
-Parse = Callable[[Path], RecordBatches]
+from fairseq_audiochat.data.id_column import IdDigest
+from fairseq_audiochat.data.table import Parse, RecordBatches, open_table
 
 
 class CountingParser:
@@ -24,20 +25,20 @@ class CountingParser:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, path: Path) -> RecordBatches:
+    def __call__(self, path: Path, file: BinaryIO) -> RecordBatches:
         self.calls += 1
-        return parse_lines(path)
+        return parse_lines(path, file)
 
 
-def parse_lines(path: Path) -> RecordBatches:
-    for line in path.read_text().splitlines():
+def parse_lines(path: Path, file: BinaryIO) -> RecordBatches:
+    for line in file.read().decode().splitlines():
         if line == "bad":
             raise ValueError(f"{path}: a bad line.")
-        yield pa.RecordBatch.from_pydict({"line": [line]})
+        yield pa.RecordBatch.from_pydict({"id": [line]})
 
 
 def lines(source: Path, parse: Parse, version: str = "1") -> list[str]:
-    column: list[str] = open_table(source, version, parse)["line"].to_pylist()
+    column: list[str] = open_table(source, version, parse).column("id").to_pylist()
     return column
 
 
@@ -126,10 +127,10 @@ def test_of_many_that_open_at_once_one_parses(source: Path) -> None:
     barrier = threading.Barrier(4, timeout=30)
     parsed = []
 
-    def parse(path: Path) -> RecordBatches:
+    def parse(path: Path, file: BinaryIO) -> RecordBatches:
         parsed.append(path)
         time.sleep(0.2)  # time for the others to come
-        yield from parse_lines(path)
+        yield from parse_lines(path, file)
 
     def open_together(_: int) -> list[str]:
         barrier.wait()
@@ -145,3 +146,45 @@ def test_of_many_that_open_at_once_one_parses(source: Path) -> None:
 def test_missing_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no\.txt: the file must exist, but does not"):
         open_table(tmp_path / "no.txt", "1", parse_lines)
+
+
+def test_digest_is_that_of_the_ids(source: Path, tmp_path: Path) -> None:
+    """Kept with the table: comparing two of ten million rows reads no row."""
+    digest = IdDigest()
+    digest.update(pa.array(["a", "b"]))
+    for _ in range(2):  # written, and found again
+        assert open_table(source, "1", parse_lines).digest == digest.hexdigest()
+    other = tmp_path / "other.txt"
+    other.write_text("b\na\n")
+    assert open_table(other, "1", parse_lines).digest != digest.hexdigest()
+
+
+def killed(path: Path, file: BinaryIO) -> RecordBatches:
+    yield pa.RecordBatch.from_pydict({"id": ["a"]})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_process_left_is_removed(source: Path) -> None:
+    """A table of ten million rows has gigabytes: half ones must not pile up."""
+    others = source.with_name(".rows.txt.arrow.another-machine.0.abc")
+    others.touch()  # may be at work
+    process = multiprocessing.get_context("fork").Process(
+        target=open_table, args=(source, "1", killed)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert len(os.listdir(source.parent)) == 3, "the test must have left something"
+    assert lines(source, parse_lines) == ["a", "b"]
+    assert sorted(os.listdir(source.parent)) == [others.name, "rows.txt", "rows.txt.arrow"]
+
+
+def test_progress_is_shown_of_what_takes_time(
+    source: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines(source, parse_lines)
+    assert "%" not in capfd.readouterr().err, "a small file is indexed in silence"
+    source.write_text("c\n")
+    monkeypatch.setattr(table, "_SHOWN_AFTER_SECONDS", 0)
+    lines(source, parse_lines)
+    assert "indexing rows.txt: 100%" in capfd.readouterr().err

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import corpus
 import numpy as np
+import processes
 import pytest
 import recordings
 import soundfile
@@ -213,7 +214,7 @@ def test_killed_worker_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monke
 
         def shutdown(self, **_: object) -> None: ...
 
-    monkeypatch.setattr(recordings, "ProcessPoolExecutor", BrokenPool)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", BrokenPool)
     with pytest.raises(ValueError, match=r"one was killed .*; run the same command again to go on"):
         prepare(split_of(entries_of(tmp_path, 1)), tmp_path / "out", workers=2)
 
