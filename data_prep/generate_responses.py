@@ -26,7 +26,6 @@ from answering.shard import Shard, whole_path
 from tqdm import tqdm
 
 import fairseq_audiochat
-from fairseq_audiochat.data.llama2_chat import NAME
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.response_record import ResponseHeader, read_records
 
@@ -77,7 +76,7 @@ def _header(backend: Backend, args: argparse.Namespace) -> ResponseHeader:
     return ResponseHeader(
         backend.fingerprint._asdict(),
         {**backend.decoding, "max_length_factor": args.max_length_factor, "count": args.count},
-        template=NAME,
+        template=backend.template.name,
         program=fairseq_audiochat.__version__,
         shard=str(args.shard or ""),
     )

@@ -51,13 +51,13 @@ class LlmFingerprint(NamedTuple):
 
 
 def fingerprint(
-    config: PretrainedConfig, tokenizer_path: Path, embedding: Tensor
+    config: PretrainedConfig, tokenizer_digest: str, embedding: Tensor
 ) -> LlmFingerprint:
     """Compute an LLM's fingerprint.
 
     Args:
         config: The LLM's configuration.
-        tokenizer_path: Its tokenizer's file.
+        tokenizer_digest: Its tokenizer's and chat template's.
         embedding: Its input embeddings ``(V, D)`` in the dtype in which they are stored.
     """
     settings = {key: value for key, value in config.to_dict().items() if key not in _VOLATILE}
@@ -65,20 +65,20 @@ def fingerprint(
     stored = embedding.detach().float().cpu().contiguous().numpy()
     return LlmFingerprint(
         hashlib.sha256(architecture).hexdigest(),
-        hashlib.sha256(tokenizer_path.read_bytes()).hexdigest(),
+        tokenizer_digest,
         hashlib.sha256(stored.tobytes()).hexdigest(),
     )
 
 
 def read_fingerprint(
-    path: Path, config: PretrainedConfig, tokenizer_path: Path
+    path: Path, config: PretrainedConfig, tokenizer_digest: str
 ) -> LlmFingerprint | None:
     """The fingerprint of an LLM that is not loaded: of its weights only the embeddings are read.
 
     Args:
         path: The LLM's folder.
         config: Its configuration.
-        tokenizer_path: Its tokenizer's file.
+        tokenizer_digest: Its tokenizer's and chat template's.
 
     Returns:
         None if the embeddings are not in a safetensors file under their name: then the LLM has
@@ -95,7 +95,7 @@ def read_fingerprint(
         return None
     if embedding.shape != weight.shape:
         return None
-    return fingerprint(skeleton.config, tokenizer_path, embedding)
+    return fingerprint(skeleton.config, tokenizer_digest, embedding)
 
 
 def _weight_file(path: Path, name: str) -> Path:

@@ -10,6 +10,11 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
+from fairseq_audiochat.data.tokenizer_files import (
+    SENTENCEPIECE_MODEL,
+    TOKENIZER_JSON,
+    tokenizer_digest,
+)
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.llm_attention import ATTENTION_NAME
 from fairseq_audiochat.modules.llm_fingerprint import fingerprint
@@ -19,8 +24,6 @@ from fairseq_audiochat.modules.meta_format import (
     load_meta_format,
     read_meta_config,
 )
-
-TOKENIZER_FILE = "tokenizer.model"
 
 
 def load_llm(path: str | Path, dtype: torch.dtype) -> FrozenLlm:
@@ -40,7 +43,7 @@ def load_llm(path: str | Path, dtype: torch.dtype) -> FrozenLlm:
     else:
         causal_lm = _load_hugging_face_format(path)
     embedding = causal_lm.get_input_embeddings().weight
-    llm_fingerprint = fingerprint(causal_lm.config, path / TOKENIZER_FILE, embedding)
+    llm_fingerprint = fingerprint(causal_lm.config, tokenizer_digest(path), embedding)
     llm = FrozenLlm(causal_lm.to(dtype), llm_fingerprint)
     _refuse_other_attention(path, llm)
     _refuse_other_logits(path, llm)
@@ -48,7 +51,6 @@ def load_llm(path: str | Path, dtype: torch.dtype) -> FrozenLlm:
 
 
 def _load_hugging_face_format(path: Path) -> PreTrainedModel:
-    _refuse_sliding_window(path, read_llm_config(path))
     try:
         causal_lm, report = AutoModelForCausalLM.from_pretrained(
             path,
@@ -97,25 +99,16 @@ def check_llm_path(path: str | Path) -> Path:
     path = Path(path)
     if not (path / "config.json").is_file() and not is_meta_format(path):
         _refuse_folder(path, f"config.json (or {PARAMS_FILE}, as Meta publishes Llama-2)")
-    if not (path / TOKENIZER_FILE).is_file():
-        _refuse_folder(path, TOKENIZER_FILE)
+    if not any((path / name).is_file() for name in (TOKENIZER_JSON, SENTENCEPIECE_MODEL)):
+        _refuse_folder(path, f"{TOKENIZER_JSON} or {SENTENCEPIECE_MODEL}")
     return path
 
 
 def _refuse_folder(path: Path, missing: str) -> NoReturn:
     raise ValueError(
         f"{path}: the LLM must be a folder with {missing}, but has none; give --llm the folder of "
-        "a Llama-2-chat model."
+        "a chat model."
     )
-
-
-def _refuse_sliding_window(path: Path, config: PretrainedConfig) -> None:
-    window = getattr(config, "sliding_window", None)
-    if window is not None and window < config.max_position_embeddings:
-        raise ValueError(
-            f"{path}: the LLM must attend to all earlier positions, but has a sliding window of "
-            f"{window}; use a model without one."
-        )
 
 
 def _refuse_missing_weights(path: Path, report: dict[str, Any]) -> None:

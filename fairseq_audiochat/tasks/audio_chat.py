@@ -15,13 +15,12 @@ from omegaconf import MISSING, DictConfig
 from fairseq_audiochat.data.chat_dataset import ChatDataset, PromptKind
 from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.llm_dictionary import LlmDictionary
 from fairseq_audiochat.data.responses import Responses
+from fairseq_audiochat.data.template_loading import load_template
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmModel, read_encoder_checkpoint
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.llm_loading import (
-    TOKENIZER_FILE,
     check_llm_path,
     load_llm,
     read_llm_config,
@@ -87,7 +86,7 @@ class AudioChatTask(SpeechTask):
                 f"is {cfg.prompt!r} and --asr-checkpoint is {cfg.asr_checkpoint!r}."
             )
         llm_path = check_llm_path(cfg.llm)
-        self.template = Llama2Chat(llm_path / TOKENIZER_FILE)
+        self.template = load_template(llm_path)
         self._dictionary = LlmDictionary(self.template, read_llm_config(llm_path).vocab_size)
         self._llm: Optional[FrozenLlm] = None
         self._cascade: Optional[Cascade] = None
@@ -126,6 +125,7 @@ class AudioChatTask(SpeechTask):
         is_training = is_training_call(kwargs)
         manifest = self.manifest(split)
         responses = Responses(self.path(f"{split}.responses.jsonl"), manifest)
+        self._refuse_other_template(responses)
         self._refuse_other_llm(responses)
         self.datasets[split] = ChatDataset(
             manifest,
@@ -216,6 +216,15 @@ class AudioChatTask(SpeechTask):
             return {}
         errors = self._cascade.replace_audio(sample, self.load_llm().max_positions)
         return {"prompt_word_errors": errors.errors, "prompt_words": errors.words}
+
+    def _refuse_other_template(self, responses: Responses) -> None:
+        template = responses.header.template
+        if template and template != self.template.name:  # the first files named none
+            raise ValueError(
+                f"{responses.path}: responses must be to the LLM's chat template "
+                f"{self.template.name!r}, but are to {template!r}; generate them again with "
+                "data_prep/generate_responses.py."
+            )
 
     def _refuse_other_llm(self, responses: Responses) -> None:
         if self._llm is None:

@@ -13,7 +13,7 @@ from fairseq.models.ema import EMA
 from omegaconf import OmegaConf
 from transformers import AutoModelForCausalLM
 
-from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
+from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 
 
 @pytest.fixture(scope="module")

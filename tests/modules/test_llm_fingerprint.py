@@ -7,12 +7,13 @@ import tiny
 import torch
 from transformers import AutoModelForCausalLM
 
+from fairseq_audiochat.data.tokenizer_files import tokenizer_digest
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint, read_fingerprint
-from fairseq_audiochat.modules.llm_loading import TOKENIZER_FILE, load_llm, read_llm_config
+from fairseq_audiochat.modules.llm_loading import load_llm, read_llm_config
 
 
 def read(path: Path) -> LlmFingerprint | None:
-    return read_fingerprint(path, read_llm_config(path), path / TOKENIZER_FILE)
+    return read_fingerprint(path, read_llm_config(path), tokenizer_digest(path))
 
 
 def save(path: Path, dtype: torch.dtype, shard_size: str) -> None:
