@@ -28,6 +28,7 @@ from tqdm import tqdm
 import fairseq_audiochat
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.response_record import ResponseHeader, read_records
+from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
 
 _IDS_NAMED = 20  # of excluded utterances, per reason; the file holds all
 
@@ -84,7 +85,9 @@ def _header(backend: Backend, args: argparse.Namespace) -> ResponseHeader:
 
 def _backend(args: argparse.Namespace) -> Backend:
     if not args.endpoint:
-        return in_process(args.llm, args.dtype, args.device, args.batch_size, args.beam)
+        return in_process(
+            args.llm, args.dtype, args.device, args.batch_size, args.beam, args.quantisation
+        )
     return at_endpoints(
         args.llm,
         args.endpoint,
@@ -166,6 +169,12 @@ def _add_in_process(group: "argparse._ArgumentGroup") -> None:
         choices=["float32", "bfloat16", "float16"],
         default="float32",
         help="dtype in which the LLM computes; in half precision its ids can depend on the batch",
+    )
+    add(
+        "--quantisation",
+        choices=QUANTISATIONS,
+        default="none",
+        help="int8 holds the LLM's weights in 8 bits (needs torchao); answers differ now and then",
     )
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 

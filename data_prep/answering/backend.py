@@ -41,10 +41,15 @@ class Backend(NamedTuple):
 
 
 def in_process(
-    path: Path, dtype: str, device: str, batch_size: int, beams: int | None = None
+    path: Path,
+    dtype: str,
+    device: str,
+    batch_size: int,
+    beams: int | None = None,
+    quantisation: str = "none",
 ) -> Backend:
     """An LLM that is loaded here; greedy unless a number of beams is given."""
-    llm = load_llm(path, getattr(torch, dtype)).to(device)
+    llm = load_llm(path, getattr(torch, dtype), quantisation).to(device)
     template = load_template(path)
     if beams is None:
         search = greedy(llm, template.eos_id, batch_size)
@@ -54,6 +59,8 @@ def in_process(
     decoding = {"engine": "in-process", "dtype": dtype, "search": "greedy"}
     if beams is not None:
         decoding |= {"search": "beam", "beam": beams}
+    if quantisation != "none":
+        decoding |= {"quantisation": quantisation}
     return Backend(engine, template, llm.fingerprint, llm.max_positions, decoding)
 
 

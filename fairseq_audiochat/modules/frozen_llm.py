@@ -146,8 +146,15 @@ class FrozenLlm(nn.Module):
         self.eval()  # the wrappers come in training mode
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrozenLlm":
-        """Move with the model, but keep the dtype: ``--fp16`` is about what is trained."""
-        return super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), recurse)
+        """Move with the model, and nothing else: ``--fp16`` is about what is trained.
+
+        Casting there and back would round the weights.
+        """
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(fn(torch.empty(0, dtype=tensor.dtype, device=tensor.device)).device)
+
+        return super()._apply(move, recurse)
 
     def train(self, mode: bool = True) -> "FrozenLlm":
         """Stay in eval mode: dropout never touches a frozen LLM."""

@@ -25,6 +25,7 @@ from fairseq_audiochat.modules.llm_loading import (
     load_llm,
     read_llm_config,
 )
+from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
 from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks._speech_task import SpeechTask, SpeechTaskConfig, is_training_call
 
@@ -44,6 +45,13 @@ class AudioChatConfig(SpeechTaskConfig):
     )
     llm_dtype: ChoiceEnum(["float32", "bfloat16", "float16"]) = field(  # type: ignore[valid-type]
         default="float32", metadata={"help": "dtype in which the LLM computes"}
+    )
+    llm_quantisation: ChoiceEnum(list(QUANTISATIONS)) = field(  # type: ignore[valid-type]
+        default="none",
+        metadata={
+            "help": "how the LLM's weights are held: as --llm-dtype (none), or in 8 bits (int8, "
+            "needs torchao), about half of bfloat16's memory"
+        },
     )
     prompt: ChoiceEnum(["audio", "text", "cascade", "none"]) = field(  # type: ignore[valid-type]
         default="audio",
@@ -102,7 +110,8 @@ class AudioChatTask(SpeechTask):
     def load_llm(self) -> FrozenLlm:
         """The frozen LLM, loaded once and shared by the models of an ensemble."""
         if self._llm is None:
-            self._llm = load_llm(self.cfg.llm, getattr(torch, str(self.cfg.llm_dtype)))
+            dtype = getattr(torch, str(self.cfg.llm_dtype))
+            self._llm = load_llm(self.cfg.llm, dtype, str(self.cfg.llm_quantisation))
         return self._llm
 
     def build_model(self, cfg: DictConfig, from_checkpoint: bool = False) -> AudioPrefixLlmModel:

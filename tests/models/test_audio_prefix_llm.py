@@ -187,6 +187,15 @@ def test_another_tokenizer_is_refused(chat, data_folder: Path, llm_path: Path, t
         other.load_state_dict(chat[1].state_dict())
 
 
+def test_an_llm_of_another_width_is_refused_in_the_same_words(
+    chat, data_folder: Path, tmp_path: Path
+):
+    folder = tiny.make_llm(tmp_path / "llm", hidden_size=64)
+    _, other = tiny.make_chat(data_folder, folder)
+    with pytest.raises(ValueError, match=r"was trained with, but differs: architecture .*embeddi"):
+        other.load_state_dict(chat[1].state_dict())
+
+
 def test_a_tokenizer_with_more_pieces_than_embeddings_is_refused(
     data_folder: Path, llm_path: Path, tmp_path: Path
 ):
