@@ -6,14 +6,10 @@ that nobody knows: the ids around it are those that do not depend on the text. K
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
-
-from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerFast
 
 from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 from fairseq_audiochat.data.conversation import (
@@ -23,20 +19,11 @@ from fairseq_audiochat.data.conversation import (
     Part,
     UserTurn,
 )
-from fairseq_audiochat.data.tokenizer_files import TOKENIZER_JSON, read_chat_template
+from fairseq_audiochat.data.hugging_face_tokenizer import HuggingFaceTokenizer
 
 NAME = "hugging_face_chat/1"
 """Of the rules in this file; the template's own text is part of the tokenizer's digest."""
 
-# Templates may write today's date. A prompt must be the same tomorrow: the date is that which
-# Llama-3.1's template writes where it is given none.
-_DATE = {"%Y": "2024", "%m": "07", "%d": "26", "%b": "Jul", "%B": "July", "%A": "Friday"}
-_FIXED_DATE = (
-    "{%- macro strftime_now(format) -%}{{ format"
-    + "".join(f".replace('{key}', '{value}')" for key, value in _DATE.items())
-    + ' }}{%- endmacro %}{{ "" }}'  # without the last, a line break behind it would vanish
-)
-_SETTINGS = {"enable_thinking": False}  # a response is what is said (Qwen3)
 # What is said in turns in the place of a recording: no two begin or end alike.
 _FILLERS = ("what", "The end", "7", "“no”", "été", "is it?")
 
@@ -72,18 +59,10 @@ class HuggingFaceChat:
     name = NAME
 
     def __init__(self, folder: str | Path) -> None:
-        self.model_path = Path(folder) / TOKENIZER_JSON
-        _refuse_missing(self.model_path)
-        self._template = _FIXED_DATE + read_chat_template(self.model_path.parent)
-        self._tokenizer = _load(self.model_path)
-        self._backend = self._tokenizer.backend_tokenizer
-        self._backend.no_truncation()
-        self._backend.no_padding()
-        added = self._backend.get_added_tokens_decoder().values()
-        self._symbols = tuple(token.content for token in added)
-        self.vocabulary_size: int = 1 + max(self._backend.get_vocab().values())
-        self.unk_id: int | None = self._tokenizer.unk_token_id
-        self.bos_id: int | None = self._tokenizer.bos_token_id
+        self._tokenizer = HuggingFaceTokenizer(folder)
+        self.model_path = self._tokenizer.path
+        self.vocabulary_size = self._tokenizer.size
+        self.unk_id, self.bos_id = self._tokenizer.unk_id, self._tokenizer.bos_id
         self._takes_system = self._knows_system()
         self.prompt(Conversation.of_audio())  # refuses a template without an exact place for it
         self.eos_id = self._end_of_answer()
@@ -99,24 +78,20 @@ class HuggingFaceChat:
     def prompt_text(self, prompt: Sequence[int]) -> str:
         """Prompt ids as text, for servers that take no ids; BOS is theirs to add."""
         ids = list(prompt)
-        return self._decode(ids[1:] if ids[:1] == [self.bos_id] else ids, keep_symbols=True)
+        behind_bos = ids[1:] if ids[:1] == [self.bos_id] else ids
+        return self._tokenizer.decode(behind_bos, keep_symbols=True)
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text that a user or the LLM says; control symbols in it are text."""
-        with self._symbols_as_text():
-            return list(self._backend.encode(text, add_special_tokens=False).ids)
+        return self._tokenizer.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of response ids; control symbols vanish."""
-        return self._decode(ids, keep_symbols=False)
+        return self._tokenizer.decode(ids, keep_symbols=False)
 
     def pieces(self) -> list[str]:
         """A name for each id, all different, in the order of the ids; none holds a blank."""
-        names = [f"<no-piece-{token}>" for token in range(self.vocabulary_size)]
-        for piece, token in self._backend.get_vocab().items():
-            if piece and not any(map(str.isspace, piece)):
-                names[token] = piece
-        return names
+        return self._tokenizer.pieces()
 
     def _messages(self, conversation: Conversation) -> list[_Message]:
         messages = []
@@ -146,13 +121,13 @@ class HuggingFaceChat:
 
     def _text(self, text: str) -> str | _Slot:
         """A text; one with control symbols is encoded apart, so that they are no control."""
-        return _Slot(self.encode(text)) if any(s in text for s in self._symbols) else text
+        return _Slot(self.encode(text)) if any(s in text for s in self._tokenizer.symbols) else text
 
     def _encode(self, messages: Sequence[_Message]) -> list[int]:
         """Encode a conversation as a whole, its slots filled with ids."""
         slots = _slots(messages)
         texts = [_FILLERS[0]] * len(slots)
-        ids = self._read(self._write(messages, texts))
+        ids = self._tokenizer.read(self._write(messages, texts))
         ranges = [self._find(messages, texts, number) for number in range(len(slots))]
         for (start, end), slot in reversed(list(zip(ranges, slots))):
             ids[start:end] = slot.ids
@@ -164,10 +139,10 @@ class HuggingFaceChat:
         """Where the first filler's ids stand: between what no filler changes."""
         fillings = ([*texts[:slot], filler, *texts[slot + 1 :]] for filler in _FILLERS)
         written = [self._write(messages, filling) for filling in fillings]
-        variants = [self._read(text) for text in written]
+        variants = [self._tokenizer.read(text) for text in written]
         start, tail = _unchanged(variants)
         for filler, ids in zip(_FILLERS, variants):
-            inside = self._decode(ids[start : len(ids) - tail], keep_symbols=True)
+            inside = self._tokenizer.decode(ids[start : len(ids) - tail], keep_symbols=True)
             if inside.strip(" ") != filler:
                 self._refuse_merging(f"{filler!r} in its place gives tokens of {inside!r}")
         if self._is_audio(messages, slot):
@@ -181,9 +156,9 @@ class HuggingFaceChat:
         """Refuse text beside a recording that merges with other words than our fillers."""
         start, tail = _unchanged(written)
         before, after = written[0][:start], written[0][len(written[0]) - tail :]
-        if not (before[-1:].isspace() or before.endswith(self._symbols)):
+        if not (before[-1:].isspace() or before.endswith(self._tokenizer.symbols)):
             self._refuse_merging(f"is {before[-10:]!r} before it")
-        if not (after[:1].isspace() or after.startswith(self._symbols)):
+        if not (after[:1].isspace() or after.startswith(self._tokenizer.symbols)):
             self._refuse_merging(f"is {after[:10]!r} behind it")
 
     def _refuse_merging(self, found: str) -> NoReturn:
@@ -196,7 +171,7 @@ class HuggingFaceChat:
     def _write(self, messages: Sequence[_Message], fillers: Sequence[str]) -> str:
         """What the template writes with texts in the slots."""
         filling = iter(fillers)
-        return self._render(
+        return self._tokenizer.write(
             [
                 {
                     "role": role,
@@ -206,61 +181,31 @@ class HuggingFaceChat:
             ]
         )
 
-    def _read(self, written: str) -> list[int]:
-        return list(self._backend.encode(written, add_special_tokens=False).ids)
-
-    def _render(self, chat: list[dict[str, str]]) -> str:
-        try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    chat,
-                    chat_template=self._template,
-                    add_generation_prompt=True,
-                    tokenize=False,
-                    **_SETTINGS,
-                )
-            )
-        except TemplateError as error:
-            raise ValueError(
-                f"{self.model_path}: the chat template must write a conversation of "
-                f"{', '.join(message['role'] for message in chat)}, but: {error}; use another "
-                "model or template."
-            ) from error
-
     def _knows_system(self) -> bool:
-        probe = {"role": "system", "content": "Be brief."}
+        system, question = "Be brief.", {"role": "user", "content": "what"}
         try:
-            return probe["content"] in self._render([probe, {"role": "user", "content": "what"}])
+            written = self._tokenizer.write([{"role": "system", "content": system}, question])
         except ValueError:
             return False
+        return system in written
 
     def _end_of_answer(self) -> int:
         """The id that the template writes behind an answer."""
         question = UserTurn(["what"])
         messages = self._messages(Conversation([question, AssistantTurn([0]), question]))
         _, end = self._find(messages, _FILLERS[:1], 0)
-        behind = self._read(self._write(messages, _FILLERS[:1]))[end:]
+        behind = self._tokenizer.read(self._write(messages, _FILLERS[:1]))[end:]
         # Llama-2's template writes a blank first.
-        token = next(id for id in behind if self._decode([id], keep_symbols=True).strip(" "))
-        piece = self._backend.id_to_token(token)
-        if piece not in self._symbols:
+        pieces = ((token, self._tokenizer.decode([token], keep_symbols=True)) for token in behind)
+        token = next(token for token, piece in pieces if piece.strip(" "))
+        piece = self._tokenizer.piece(token)
+        if piece not in self._tokenizer.symbols:
             raise ValueError(
                 f"{self.model_path}: the chat template must end an answer with a control symbol, "
                 f"but writes {piece!r}; use another model or template."
             )
-        _refuse_other_end(self.model_path.parent, token, self._tokenizer.eos_token_id)
+        _refuse_other_end(self.model_path.parent, token, self._tokenizer.eos_id)
         return token
-
-    def _decode(self, ids: Sequence[int], keep_symbols: bool) -> str:
-        return str(self._backend.decode(list(ids), skip_special_tokens=not keep_symbols))
-
-    @contextmanager
-    def _symbols_as_text(self) -> Iterator[None]:
-        self._backend.encode_special_tokens = True
-        try:
-            yield
-        finally:
-            self._backend.encode_special_tokens = False
 
 
 def _slots(messages: Sequence[_Message]) -> list[_Slot]:
@@ -276,24 +221,6 @@ def _unchanged(rows: Sequence[Sequence[Any]]) -> tuple[int, int]:
 
 def _is_one(entries: Sequence[Any]) -> bool:
     return len(set(entries)) == 1
-
-
-def _refuse_missing(path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: the LLM's tokenizer must exist, but does not; fetch it from where the "
-            "weights are from."
-        )
-
-
-def _load(path: Path) -> Any:
-    try:
-        # Not AutoTokenizer: the classes of Llama and others build a pipeline of their own.
-        return PreTrainedTokenizerFast.from_pretrained(path.parent, local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare ones
-        raise ValueError(
-            f"{path}: the tokenizer must be one of Hugging Face's, but: {error}; fetch it again."
-        ) from error
 
 
 def _refuse_other_end(folder: Path, token: int, eos_id: int | None) -> None:

@@ -115,7 +115,7 @@ def test_what_stands_around_a_recording_stands_around_every_text(chats, name):
         ids = chat.prompt(Conversation.of_text(text))
         assert ids[:place] == before
         assert ids[len(ids) - len(after) :] == after
-        inside = chat._decode(ids[place : len(ids) - len(after)], keep_symbols=True)
+        inside = chat._tokenizer.decode(ids[place : len(ids) - len(after)], keep_symbols=True)
         assert inside.strip(" ") == text
     assert chat.prompt(Conversation.of_text(" ")) == [*before, *after]  # a recogniser gave nothing
 
@@ -157,8 +157,20 @@ def test_symbols_inside_text_stay_text(chats, name):
     plain = chat.prompt(Conversation.of_text("what is it"))
     ids = chat.prompt(Conversation.of_text(f"what {end} is it"))
     assert ids.count(chat.eos_id) == plain.count(chat.eos_id)
-    assert end in chat._decode(ids, keep_symbols=True)
+    assert end in chat._tokenizer.decode(ids, keep_symbols=True)
     assert chat.decode(chat.encode(f"it {end}")).endswith(end)
+
+
+def test_blanks_that_are_tokens_are_text(folders, tmp_path):
+    """As Gemma has them; a text with one is read as the template's tokenizer reads it."""
+    text = json.loads((folders["qwen-2.5"] / "tokenizer.json").read_text())
+    blank = {"id": 333, "content": "  ", "single_word": False, "lstrip": False, "rstrip": False}
+    text["added_tokens"].append({**blank, "normalized": False, "special": False})
+    folder = change(folders["qwen-2.5"], tmp_path / "x")
+    (folder / "tokenizer.json").write_text(json.dumps(text))
+    ids = HuggingFaceChat(folder).prompt(Conversation.of_text("what  is it"))
+    assert 333 in ids
+    assert not any(" " in piece for piece in HuggingFaceChat(folder).pieces())
 
 
 def test_the_prompt_is_the_same_on_another_day(folders, chats, monkeypatch):
