@@ -239,17 +239,32 @@ FAMILIES = {
 }
 
 
+CLASSES = {  # as the releases name them
+    LlamaConfig: "PreTrainedTokenizerFast",
+    MistralConfig: "LlamaTokenizer",
+    Qwen2Config: "Qwen2Tokenizer",
+    Qwen3Config: "Qwen2Tokenizer",
+}
+
+
 def make_family_tokenizer(folder: Path, name: str) -> Path:
     """``tokenizer.json`` and ``tokenizer_config.json`` as a family's release has them."""
     folder.mkdir(parents=True, exist_ok=True)
     family = FAMILIES[name]
     tokenizer = _byte_level(family) if family.byte_level else _metaspace(family, folder)
     tokenizer.save(str(folder / "tokenizer.json"))
+    added = {
+        str(token): {"content": symbol.content, "special": symbol.special, "normalized": False}
+        for token, symbol in tokenizer.get_added_tokens_decoder().items()
+    }
     config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
+        "tokenizer_class": CLASSES[family.config],
+        "added_tokens_decoder": added,
+        "add_bos_token": family.byte_level is None,
         "bos_token": family.bos,
         "eos_token": family.end,
         "chat_template": family.template,
+        "model_max_length": 1_000_000,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder

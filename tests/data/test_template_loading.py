@@ -72,7 +72,7 @@ def test_the_digest_is_that_of_what_decides_the_ids(mistral: Path, llm_path: Pat
     """Of Llama-2 the tokenizer's alone: its template is ours, and named in the header."""
     digests = {tokenizer_digest(mistral)}
     config = json.loads((mistral / "tokenizer_config.json").read_text())
-    write_config(mistral, **config, name_or_path="elsewhere", model_max_length=9)
+    write_config(mistral, **{**config, "name_or_path": "elsewhere", "model_max_length": 9})
     assert digests == {tokenizer_digest(mistral)}
     write_config(mistral, **{**config, "chat_template": config["chat_template"] + " "})
     digests.add(tokenizer_digest(mistral))
