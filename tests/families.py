@@ -330,7 +330,10 @@ def _byte_level(family: Family) -> Tokenizer:
 
 
 def _metaspace(family: Family, folder: Path) -> Tokenizer:
-    """SentencePiece as its conversion writes it: every stretch of text begins with a blank."""
+    """SentencePiece as its conversions write it.
+
+    The older one begins every stretch between symbols with a blank, the newer one only the first.
+    """
     path = tiny.make_llm_tokenizer(
         folder / "tokenizer.model", 345, control_symbols=list(family.control)
     )
@@ -341,9 +344,12 @@ def _metaspace(family: Family, folder: Path) -> Tokenizer:
     tokenizer = Tokenizer(
         models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
     )
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
-    )
+    if family.control:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace("▁", "first", split=False)
+    else:
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+        )
     tokenizer.decoder = decoders.Sequence(
         [
             decoders.Replace("▁", " "),
