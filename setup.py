@@ -35,6 +35,7 @@ setup(
         "transformers>=5.17,<6",
         "sentencepiece>=0.2,<0.3",
         "safetensors>=0.5",
+        "jinja2>=3.1.6",  # chat templates
         "numpy>=2",
         "soundfile>=0.12",  # its libsndfile reads Opus and MP3
         "pyarrow>=16",
@@ -45,6 +46,7 @@ setup(
     extras_require={
         "speech": ["espeakng-loader>=0.2.4"],  # data_prep/synthesise_speech.py
         "plot": ["matplotlib>=3.8"],  # the pictures of the examples, and of report_responses.py
+        "quantisation": ["torchao>=0.18,<0.19"],  # --llm-quantisation
         "endpoint": ["openai>=2,<4"],  # data_prep/generate_responses.py --endpoint
         "dev": [
             "pytest>=8",
@@ -54,6 +56,7 @@ setup(
             "ruff",
             "mypy",
             "openai>=2,<4",
+            "torchao>=0.18,<0.19",
             "transformers[serving]",  # a real server for the tests of --endpoint
         ],
     },

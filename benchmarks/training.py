@@ -22,7 +22,7 @@ from random_llm import make_frozen_llm, make_llama
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
+from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 from fairseq_audiochat.models.llm_decoder import LlmDecoder
 from fairseq_audiochat.models.prompt_encoder import PromptEncoder
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm

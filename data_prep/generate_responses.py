@@ -26,9 +26,9 @@ from answering.shard import Shard, whole_path
 from tqdm import tqdm
 
 import fairseq_audiochat
-from fairseq_audiochat.data.llama2_chat import NAME
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.response_record import ResponseHeader, read_records
+from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
 
 _IDS_NAMED = 20  # of excluded utterances, per reason; the file holds all
 
@@ -77,7 +77,7 @@ def _header(backend: Backend, args: argparse.Namespace) -> ResponseHeader:
     return ResponseHeader(
         backend.fingerprint._asdict(),
         {**backend.decoding, "max_length_factor": args.max_length_factor, "count": args.count},
-        template=NAME,
+        template=backend.template.name,
         program=fairseq_audiochat.__version__,
         shard=str(args.shard or ""),
     )
@@ -85,7 +85,9 @@ def _header(backend: Backend, args: argparse.Namespace) -> ResponseHeader:
 
 def _backend(args: argparse.Namespace) -> Backend:
     if not args.endpoint:
-        return in_process(args.llm, args.dtype, args.device, args.batch_size, args.beam)
+        return in_process(
+            args.llm, args.dtype, args.device, args.batch_size, args.beam, args.quantisation
+        )
     return at_endpoints(
         args.llm,
         args.endpoint,
@@ -167,6 +169,12 @@ def _add_in_process(group: "argparse._ArgumentGroup") -> None:
         choices=["float32", "bfloat16", "float16"],
         default="float32",
         help="dtype in which the LLM computes; in half precision its ids can depend on the batch",
+    )
+    add(
+        "--quantisation",
+        choices=QUANTISATIONS,
+        default="none",
+        help="int8 holds the LLM's weights in 8 bits (needs torchao); answers differ now and then",
     )
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 

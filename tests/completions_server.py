@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.data.template_loading import load_template
 from fairseq_audiochat.modules.greedy_response import respond
 from fairseq_audiochat.modules.llm_loading import load_llm
 
@@ -41,7 +41,7 @@ class CompletionsServer(ThreadingHTTPServer):
         self, llm: Path, fault: Callable[[int], str | None] = lambda _: None, port: int = 0
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.template = Llama2Chat(llm / "tokenizer.model")
+        self.template = load_template(llm)
         self.llm = load_llm(llm, torch.float32)
         self.fault = fault
         self.lock = threading.Lock()
@@ -56,7 +56,7 @@ class CompletionsServer(ThreadingHTTPServer):
         super().__exit__(*error)
 
     def ids_of(self, text: str) -> list[int]:
-        """As vLLM tokenises a prompt that is text."""
+        """As vLLM tokenises a prompt that is text, for Llama-2."""
         return [self.template.bos_id, *self.template._encode_with_dummy_prefix(text)]
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:

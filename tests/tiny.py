@@ -18,6 +18,7 @@ from fairseq_audiochat.data.fbank import num_frames
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Utterance, write_manifest
 from fairseq_audiochat.data.response_record import Response, ResponseHeader
+from fairseq_audiochat.data.template_loading import load_template
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmConfig, AudioPrefixLlmModel
 from fairseq_audiochat.modules.llm_loading import load_llm
 from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
@@ -52,14 +53,14 @@ LLAMA2_SETTINGS = {
 }
 
 
-def make_llm_tokenizer(path: Path, vocabulary_size: int = 340) -> Path:
+def make_llm_tokenizer(path: Path, vocabulary_size: int = 340, **changes: object) -> Path:
     """A ``tokenizer.model`` with Llama-2's SentencePiece settings."""
     corpus = [" ".join(WORDS), "[INST] <<SYS>> <</SYS>> [/INST]", "It is red. Yes, of course!"]
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(corpus * 30),
         model_prefix=str(path.with_suffix("")),
         vocab_size=vocabulary_size,
-        **LLAMA2_SETTINGS,
+        **{**LLAMA2_SETTINGS, **changes},
     )
     return path
 
@@ -125,7 +126,7 @@ def make_manifest(folder: Path, split: str, utterances: int, seed: int = 0) -> l
 
 def make_responses(folder: Path, split: str, rows: list[Utterance], llm: Path) -> None:
     """Random responses of 3 to 9 tokens; every third is cut by length."""
-    template = Llama2Chat(llm / "tokenizer.model")
+    template = load_template(llm)
     rng = np.random.default_rng(len(rows))
     header = ResponseHeader(load_llm(llm, torch.float32).fingerprint._asdict(), {"greedy": True})
     lines = [header.to_json()]

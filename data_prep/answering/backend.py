@@ -12,9 +12,12 @@ import torch
 from answering.endpoint_engine import EndpointEngine
 from answering.engine import Engine, WindowEngine
 from answering.search import BeamSearch, greedy
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.data.chat_template import ChatTemplate
+from fairseq_audiochat.data.template_loading import load_template
+from fairseq_audiochat.data.tokenizer_files import tokenizer_digest
+from fairseq_audiochat.modules.llm_context import max_positions
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint, read_fingerprint
-from fairseq_audiochat.modules.llm_loading import TOKENIZER_FILE, load_llm, read_llm_config
+from fairseq_audiochat.modules.llm_loading import load_llm, read_llm_config
 
 BATCHES_PER_WINDOW = 16  # a run that was killed loses at most a window
 
@@ -31,18 +34,23 @@ class Backend(NamedTuple):
     """
 
     engine: Engine
-    template: Llama2Chat
+    template: ChatTemplate
     fingerprint: LlmFingerprint
     max_positions: int
     decoding: dict[str, Any]
 
 
 def in_process(
-    path: Path, dtype: str, device: str, batch_size: int, beams: int | None = None
+    path: Path,
+    dtype: str,
+    device: str,
+    batch_size: int,
+    beams: int | None = None,
+    quantisation: str = "none",
 ) -> Backend:
     """An LLM that is loaded here; greedy unless a number of beams is given."""
-    llm = load_llm(path, getattr(torch, dtype)).to(device)
-    template = Llama2Chat(path / TOKENIZER_FILE)
+    llm = load_llm(path, getattr(torch, dtype), quantisation).to(device)
+    template = load_template(path)
     if beams is None:
         search = greedy(llm, template.eos_id, batch_size)
     else:
@@ -51,6 +59,8 @@ def in_process(
     decoding = {"engine": "in-process", "dtype": dtype, "search": "greedy"}
     if beams is not None:
         decoding |= {"search": "beam", "beam": beams}
+    if quantisation != "none":
+        decoding |= {"quantisation": quantisation}
     return Backend(engine, template, llm.fingerprint, llm.max_positions, decoding)
 
 
@@ -64,10 +74,10 @@ def at_endpoints(path: Path, urls: Sequence[str], model: str, **settings: Any) -
         settings: The others of `EndpointEngine`.
     """
     config = read_llm_config(path)
-    template = Llama2Chat(path / TOKENIZER_FILE)
-    fingerprint = read_fingerprint(path, config, path / TOKENIZER_FILE)
+    template = load_template(path)
+    fingerprint = read_fingerprint(path, config, tokenizer_digest(path))
     if fingerprint is None:
         fingerprint = load_llm(path, torch.bfloat16).fingerprint
     engine = EndpointEngine(urls, model, template, **settings)
     decoding = {"engine": f"endpoint, {engine.protocol}", "model": model, "search": "greedy"}
-    return Backend(engine, template, fingerprint, config.max_position_embeddings, decoding)
+    return Backend(engine, template, fingerprint, max_positions(config), decoding)

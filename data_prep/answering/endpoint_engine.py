@@ -11,7 +11,7 @@ from answering.endpoint_protocol import EndpointProtocol
 from answering.endpoints import Endpoint, ask, connect, describe
 from answering.engine import Answer, Request
 from answering.prompts import LONG_PROMPT
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.data.chat_template import ChatTemplate
 
 _BUFFER_PER_REQUEST = 16  # finished answers wait for an earlier one
 
@@ -40,7 +40,7 @@ class EndpointEngine:
         self,
         urls: Sequence[str],
         model: str,
-        template: Llama2Chat,
+        template: ChatTemplate,
         in_flight: int = 64,
         timeout: float = 600.0,
         retries: int = 8,

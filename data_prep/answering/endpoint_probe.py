@@ -9,15 +9,15 @@ from typing import Any
 from answering.endpoint_protocol import EndpointProtocol, prompt_ids, response_ids
 from answering.endpoints import Endpoint, EndpointRefusedError, ask, describe
 from answering.engine import Request
+from fairseq_audiochat.data.chat_template import ChatTemplate
 from fairseq_audiochat.data.conversation import Conversation
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
 
 # Blanks, digits, accents, quotes, a byte that is no letter: where tokenizers differ.
 PROBES = ("what is the capital of france", "in 1984 l'été “dernier”  two blanks", "tick \a tock")
 
 
 async def probe(
-    endpoints: Sequence[Endpoint], model: str, template: Llama2Chat, retries: int, rest: float
+    endpoints: Sequence[Endpoint], model: str, template: ChatTemplate, retries: int, rest: float
 ) -> EndpointProtocol:
     """Find out how to speak to endpoints.
 
@@ -41,7 +41,7 @@ async def probe(
     return found[0]
 
 
-async def _probe(endpoint: Endpoint, model: str, template: Llama2Chat) -> EndpointProtocol:
+async def _probe(endpoint: Endpoint, model: str, template: ChatTemplate) -> EndpointProtocol:
     import openai
 
     requests = [Request(text, template.prompt(Conversation.of_text(text)), 1) for text in PROBES]
@@ -87,7 +87,7 @@ async def _check_text(
         if tokens != len(request.prompt) or theirs not in (None, request.prompt):
             raise EndpointRefusedError(
                 f"{endpoint.url}: the server must tokenise our prompts as we do, but reads "
-                f"{tokens} tokens of {protocol.template.decode(request.prompt)!r}, which has "
+                f"{tokens} tokens of {protocol.template.prompt_text(request.prompt)!r}, which has "
                 f"{len(request.prompt)}; use a server that takes ids (vLLM, SGLang), or serve the "
                 "tokenizer of --llm."
             )
@@ -100,7 +100,7 @@ async def _tokenize(
     import openai
 
     url = endpoint.url.removesuffix("/v1") + "/tokenize"
-    body = {"model": protocol.model, "prompt": protocol.template.decode(request.prompt)}
+    body = {"model": protocol.model, "prompt": protocol.template.prompt_text(request.prompt)}
     try:
         answer: Any = await endpoint.client.post(url, body=body, cast_to=object)
     except openai.APIError:

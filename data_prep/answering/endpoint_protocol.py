@@ -8,7 +8,7 @@ and what does not agree is excluded. Knows no connection.
 from typing import Any, NamedTuple
 
 from answering.engine import Answer, Request
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.data.chat_template import ChatTemplate
 
 OTHER_TOKENS = "prompt that the server reads as other tokens"
 NO_ROUND_TRIP = "response whose text does not give its ids"
@@ -29,7 +29,7 @@ class EndpointProtocol(NamedTuple):
     """
 
     model: str
-    template: Llama2Chat
+    template: ChatTemplate
     sends_ids: bool
     returns_ids: bool
 
@@ -39,7 +39,7 @@ class EndpointProtocol(NamedTuple):
 
     def arguments(self, request: Request) -> dict[str, Any]:
         """What `openai`'s ``completions.create`` gets."""
-        prompt = request.prompt if self.sends_ids else self.template.decode(request.prompt)
+        prompt = request.prompt if self.sends_ids else self.template.prompt_text(request.prompt)
         arguments: dict[str, Any] = {
             "model": self.model,
             "prompt": prompt,

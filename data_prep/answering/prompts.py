@@ -6,8 +6,8 @@ Knows no engine.
 from typing import NamedTuple
 
 from answering.engine import Request
+from fairseq_audiochat.data.chat_template import ChatTemplate
 from fairseq_audiochat.data.conversation import Conversation
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Utterance
 from fairseq_audiochat.data.response_record import NO_RESPONSE, Response
 
@@ -25,7 +25,7 @@ class Prompter(NamedTuple):
         max_positions: Positions of the LLM, for prompt and response together.
     """
 
-    template: Llama2Chat
+    template: ChatTemplate
     factor: float
     count: str
     max_positions: int

@@ -12,7 +12,7 @@ from fairseq.sequence_generator import SequenceGenerator
 from torch import Tensor
 
 from answering.engine import Answer, Request
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.data.chat_template import ChatTemplate
 from fairseq_audiochat.data.llm_dictionary import LlmDictionary
 from fairseq_audiochat.models.llm_decoder import LlmDecoder
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
@@ -45,7 +45,7 @@ class BeamSearch:
         batch_size: Most prompts at a time.
     """
 
-    def __init__(self, llm: FrozenLlm, template: Llama2Chat, beams: int, batch_size: int) -> None:
+    def __init__(self, llm: FrozenLlm, template: ChatTemplate, beams: int, batch_size: int) -> None:
         self.beams, self.batch_size = beams, batch_size
         self._device = llm.causal_lm.device
         self._dictionary = LlmDictionary(template, llm.vocabulary_size)

@@ -15,12 +15,12 @@ import numpy.typing as npt
 import torch
 
 from fairseq_audiochat.data.batches import Batches, Indices
+from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER, ChatTemplate
 from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.cost_limit import cut_by_cost
 from fairseq_audiochat.data.fbank import Features
 from fairseq_audiochat.data.limits import audio_limit
-from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
 from fairseq_audiochat.data.manifest import Manifest, Utterance
 from fairseq_audiochat.data.padding import pad_features, pad_tokens
 from fairseq_audiochat.data.response_record import Response
@@ -61,7 +61,7 @@ class ChatDataset(SpeechDataset):
         self,
         manifest: Manifest,
         responses: Responses,
-        template: Llama2Chat,
+        template: ChatTemplate,
         prompts: PromptKind,
         pad: int,
         spec_augment: SpecAugment | None = None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
+from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sentencepiece
 
+from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 from fairseq_audiochat.data.conversation import (
     AssistantTurn,
     AudioPart,
@@ -20,9 +21,6 @@ from fairseq_audiochat.data.conversation import (
 
 NAME = "llama2_chat/1"
 """Of the template and its version: another one gives other ids."""
-
-AUDIO_PLACEHOLDER = -1
-"""Stands for one recording in a list of prompt ids; no tokenizer yields a negative id."""
 
 _BEGIN_INSTRUCTION = "[INST]"
 _END_INSTRUCTION = " [/INST]"
@@ -40,6 +38,8 @@ class Llama2Chat:
         ValueError: If it is no SentencePiece model, the tokenizer has no BOS or EOS, or does not
             keep newlines.
     """
+
+    name = NAME
 
     def __init__(self, model_path: str | Path) -> None:
         self.model_path = Path(model_path)
@@ -79,6 +79,10 @@ class Llama2Chat:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of response ids; control symbols vanish."""
         return str(self._sentencepiece.decode(list(ids)))
+
+    def prompt_text(self, prompt: Sequence[int]) -> str:
+        """Prompt ids as text, for servers that take no ids; BOS is theirs to add."""
+        return self.decode(prompt)
 
     def pieces(self) -> list[str]:
         """All pieces, in the order of their ids."""
@@ -129,7 +133,8 @@ def _load(path: Path) -> sentencepiece.SentencePieceProcessor:
         return sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError) as error:
         raise ValueError(
-            f"{path}: the tokenizer must be a SentencePiece model, but: {error}"
+            f"{path}: the tokenizer must be a SentencePiece model, but: {error}; of Llama-3 and "
+            "later use the copy in Hugging Face format."
         ) from error
 
 

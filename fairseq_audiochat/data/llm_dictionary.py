@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from fairseq.data import Dictionary
 
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
+from fairseq_audiochat.data.chat_template import ChatTemplate
 
 _PAD_WORD = "<batch-padding>"
 
@@ -24,7 +24,7 @@ class LlmDictionary(Dictionary):
         ValueError: If the tokenizer has ids that the LLM has no embedding for.
     """
 
-    def __init__(self, template: Llama2Chat, vocabulary_size: int) -> None:
+    def __init__(self, template: ChatTemplate, vocabulary_size: int) -> None:
         if template.vocabulary_size > vocabulary_size:
             raise ValueError(
                 f"{template.model_path}: the tokenizer must fit the LLM, but has "
@@ -37,8 +37,10 @@ class LlmDictionary(Dictionary):
         for token_id in range(len(self), vocabulary_size):
             self.add_symbol(f"<no-piece-{token_id}>")
         self.pad_index = self.add_symbol(_PAD_WORD)
-        self.bos_index, self.eos_index = template.bos_id, template.eos_id
-        self.unk_index = template.unk_id
+        self.eos_index = template.eos_id
+        # What a tokenizer lacks is what no search can find.
+        self.bos_index = self.pad_index if template.bos_id is None else template.bos_id
+        self.unk_index = self.pad_index if template.unk_id is None else template.unk_id
         self.nspecial = 0
         self._template = template
 

@@ -6,7 +6,7 @@ import torch
 from fairseq.models import FairseqEncoder
 from torch import Tensor
 
-from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
+from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 from fairseq_audiochat.modules.audio_adapter import AudioAdapter
 from fairseq_audiochat.modules.conformer import ConformerEncoder
 from fairseq_audiochat.modules.mask import length_mask

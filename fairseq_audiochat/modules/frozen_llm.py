@@ -18,6 +18,7 @@ from transformers import Cache, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from fairseq_audiochat.modules.llm_attention import KeysAndValues, PackedSequences
+from fairseq_audiochat.modules.llm_context import max_positions
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
 
 
@@ -39,7 +40,7 @@ class FrozenLlm(nn.Module):
         self.vocabulary_size: int = causal_lm.config.vocab_size
         self.width: int = causal_lm.config.hidden_size
         self.num_layers: int = causal_lm.config.num_hidden_layers
-        self.max_positions: int = causal_lm.config.max_position_embeddings
+        self.max_positions: int = max_positions(causal_lm.config)
         self._register_load_state_dict_pre_hook(self._fill_in_own_weights)
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -145,12 +146,13 @@ class FrozenLlm(nn.Module):
         self.eval()  # the wrappers come in training mode
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrozenLlm":
-        """Move with the model, but keep the dtype: ``--fp16`` is about what is trained."""
+        """Move with the model, and nothing else: ``--fp16`` is about what is trained.
+
+        Casting there and back would round the weights.
+        """
 
         def move(tensor: Tensor) -> Tensor:
-            moved = fn(tensor)
-            # From the tensor itself: what was rounded would not come back.
-            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+            return tensor.to(fn(torch.empty(0, dtype=tensor.dtype, device=tensor.device)).device)
 
         return super()._apply(move, recurse)
 

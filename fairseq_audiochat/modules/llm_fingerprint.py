@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
-_WEIGHTS = "model.safetensors"
+from fairseq_audiochat.modules.stored_tensors import stored_tensors
+
+_ROWS_AT_A_TIME = 4_096
 
 # How and by whom the weights were stored, not what they are.
 _VOLATILE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
@@ -51,56 +52,57 @@ class LlmFingerprint(NamedTuple):
 
 
 def fingerprint(
-    config: PretrainedConfig, tokenizer_path: Path, embedding: Tensor
+    config: PretrainedConfig, tokenizer_digest: str, embedding: Tensor
 ) -> LlmFingerprint:
     """Compute an LLM's fingerprint.
 
     Args:
         config: The LLM's configuration.
-        tokenizer_path: Its tokenizer's file.
+        tokenizer_digest: Its tokenizer's and chat template's.
         embedding: Its input embeddings ``(V, D)`` in the dtype in which they are stored.
     """
     settings = {key: value for key, value in config.to_dict().items() if key not in _VOLATILE}
     architecture = json.dumps(settings, sort_keys=True, default=str).encode()
-    stored = embedding.detach().float().cpu().contiguous().numpy()
     return LlmFingerprint(
         hashlib.sha256(architecture).hexdigest(),
-        hashlib.sha256(tokenizer_path.read_bytes()).hexdigest(),
-        hashlib.sha256(stored.tobytes()).hexdigest(),
+        tokenizer_digest,
+        _digest(embedding),
     )
 
 
+def _digest(embedding: Tensor) -> str:
+    """SHA-256 of the numbers in fp32, a few rows at a time: large vocabularies are gigabytes."""
+    digest = hashlib.sha256()
+    for rows in embedding.detach().split(_ROWS_AT_A_TIME):
+        digest.update(rows.float().cpu().contiguous().numpy())
+    return digest.hexdigest()
+
+
 def read_fingerprint(
-    path: Path, config: PretrainedConfig, tokenizer_path: Path
+    path: Path, config: PretrainedConfig, tokenizer_digest: str
 ) -> LlmFingerprint | None:
     """The fingerprint of an LLM that is not loaded: of its weights only the embeddings are read.
 
     Args:
         path: The LLM's folder.
         config: Its configuration.
-        tokenizer_path: Its tokenizer's file.
+        tokenizer_digest: Its tokenizer's and chat template's.
 
     Returns:
         None if the embeddings are not in a safetensors file under their name: then the LLM has
         to be loaded.
+
+    Raises:
+        ValueError: If a file is missing or broken.
     """
     with torch.device("meta"):
         skeleton = AutoModelForCausalLM.from_config(config)
     weight = skeleton.get_input_embeddings().weight
     name = next(key for key, parameter in skeleton.named_parameters() if parameter is weight)
-    try:
-        with safe_open(_weight_file(path, name), framework="pt") as file:
-            embedding = file.get_tensor(name)
-    except (OSError, SafetensorError, KeyError, ValueError):
+    stored = (stored_tensors(path) or {}).get(name)
+    if stored is None:
         return None
+    embedding = stored[...]
     if embedding.shape != weight.shape:
         return None
-    return fingerprint(skeleton.config, tokenizer_path, embedding)
-
-
-def _weight_file(path: Path, name: str) -> Path:
-    """The file that holds a tensor, whether the weights are in one file or in several."""
-    index = path / f"{_WEIGHTS}.index.json"
-    if not index.is_file():
-        return path / _WEIGHTS
-    return path / str(json.loads(index.read_text(encoding="utf-8"))["weight_map"][name])
+    return fingerprint(skeleton.config, tokenizer_digest, embedding)

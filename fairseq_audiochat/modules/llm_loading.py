@@ -3,6 +3,8 @@
 What transformers would guess or fill in is refused. Knows no fairseq.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,49 +12,89 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
+from fairseq_audiochat.data.tokenizer_files import (
+    SENTENCEPIECE_MODEL,
+    TOKENIZER_JSON,
+    tokenizer_digest,
+)
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.llm_attention import ATTENTION_NAME
-from fairseq_audiochat.modules.llm_fingerprint import fingerprint
+from fairseq_audiochat.modules.llm_fingerprint import (
+    LlmFingerprint,
+    fingerprint,
+    read_fingerprint,
+)
+from fairseq_audiochat.modules.llm_quantisation import quantisation_config
 from fairseq_audiochat.modules.meta_format import (
     PARAMS_FILE,
     is_meta_format,
     load_meta_format,
     read_meta_config,
+    read_meta_embedding,
 )
+from fairseq_audiochat.modules.stored_tensors import stored_tensors
 
-TOKENIZER_FILE = "tokenizer.model"
 
-
-def load_llm(path: str | Path, dtype: torch.dtype) -> FrozenLlm:
+def load_llm(path: str | Path, dtype: torch.dtype, quantisation: str = "none") -> FrozenLlm:
     """Load a causal LM in Hugging Face's or Meta's format, with the tokenizer beside it.
 
     Args:
         path: Its folder.
         dtype: The dtype to compute in.
+        quantisation: One of `QUANTISATIONS`: how the weights are held.
 
     Raises:
+        ImportError: If quantisation needs a package that is missing.
         ValueError: If the folder holds no whole causal LM, or one that is not supported.
     """
     path = check_llm_path(path)
-    # In the stored dtype first, so that the fingerprint does not depend on ours.
     if is_meta_format(path):
-        causal_lm: PreTrainedModel = load_meta_format(path, ATTENTION_NAME)
+        _refuse_quantising(path, quantisation)
+        causal_lm: PreTrainedModel = load_meta_format(path, ATTENTION_NAME, dtype)
+        embedding = read_meta_embedding(path)
+        llm_fingerprint = fingerprint(causal_lm.config, tokenizer_digest(path), embedding)
     else:
-        causal_lm = _load_hugging_face_format(path)
-    embedding = causal_lm.get_input_embeddings().weight
-    llm_fingerprint = fingerprint(causal_lm.config, path / TOKENIZER_FILE, embedding)
-    llm = FrozenLlm(causal_lm.to(dtype), llm_fingerprint)
+        causal_lm, llm_fingerprint = _load_hugging_face_format(path, dtype, quantisation)
+    llm = FrozenLlm(causal_lm, llm_fingerprint)
     _refuse_other_attention(path, llm)
     _refuse_other_logits(path, llm)
     return llm
 
 
-def _load_hugging_face_format(path: Path) -> PreTrainedModel:
-    _refuse_sliding_window(path, read_llm_config(path))
+def _load_hugging_face_format(
+    path: Path, dtype: torch.dtype, quantisation: str
+) -> tuple[PreTrainedModel, LlmFingerprint]:
+    config = read_llm_config(path)
+    _refuse_quantised(path, config)
+    digest = tokenizer_digest(path)
+    # Of the numbers that are stored, so that it does not depend on our dtype.
+    llm_fingerprint = read_fingerprint(path, config, digest)
+    tensors = stored_tensors(path)
+    if llm_fingerprint is not None and tensors is not None:
+        # The class itself: AutoModelForCausalLM takes no tensors.
+        model_class = AutoModelForCausalLM._model_mapping[type(config)]
+        load = partial(
+            model_class.from_pretrained,
+            None,
+            config=config,
+            state_dict=tensors,
+            quantization_config=quantisation_config(quantisation),
+        )
+        return _checked(path, load, dtype), llm_fingerprint
+    _refuse_quantising(path, quantisation)
+    causal_lm = _checked(path, partial(AutoModelForCausalLM.from_pretrained, path), "auto")
+    embedding = causal_lm.get_input_embeddings().weight
+    llm_fingerprint = fingerprint(causal_lm.config, digest, embedding)
+    return causal_lm.to(dtype), llm_fingerprint
+
+
+def _checked(
+    path: Path, load: Callable[..., tuple[PreTrainedModel, dict[str, Any]]], dtype: Any
+) -> PreTrainedModel:
+    """What transformers loads, if it is whole."""
     try:
-        causal_lm, report = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype="auto",
+        causal_lm, report = load(
+            dtype=dtype,
             local_files_only=True,
             attn_implementation=ATTENTION_NAME,
             output_loading_info=True,
@@ -60,8 +102,7 @@ def _load_hugging_face_format(path: Path) -> PreTrainedModel:
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{path}: the LLM's weights must be readable, but: {error}") from error
     _refuse_missing_weights(path, report)
-    loaded: PreTrainedModel = causal_lm
-    return loaded
+    return causal_lm
 
 
 def read_llm_config(path: str | Path) -> PretrainedConfig:
@@ -97,24 +138,32 @@ def check_llm_path(path: str | Path) -> Path:
     path = Path(path)
     if not (path / "config.json").is_file() and not is_meta_format(path):
         _refuse_folder(path, f"config.json (or {PARAMS_FILE}, as Meta publishes Llama-2)")
-    if not (path / TOKENIZER_FILE).is_file():
-        _refuse_folder(path, TOKENIZER_FILE)
+    if not any((path / name).is_file() for name in (TOKENIZER_JSON, SENTENCEPIECE_MODEL)):
+        _refuse_folder(path, f"{TOKENIZER_JSON} or {SENTENCEPIECE_MODEL}")
     return path
 
 
 def _refuse_folder(path: Path, missing: str) -> NoReturn:
     raise ValueError(
         f"{path}: the LLM must be a folder with {missing}, but has none; give --llm the folder of "
-        "a Llama-2-chat model."
+        "a chat model."
     )
 
 
-def _refuse_sliding_window(path: Path, config: PretrainedConfig) -> None:
-    window = getattr(config, "sliding_window", None)
-    if window is not None and window < config.max_position_embeddings:
+def _refuse_quantised(path: Path, config: PretrainedConfig) -> None:
+    quantisation = getattr(config, "quantization_config", None)
+    if quantisation is not None:
         raise ValueError(
-            f"{path}: the LLM must attend to all earlier positions, but has a sliding window of "
-            f"{window}; use a model without one."
+            f"{path}: the LLM's weights must be stored unquantised, but are "
+            f"{quantisation.get('quant_method')!r}; use the original model."
+        )
+
+
+def _refuse_quantising(path: Path, quantisation: str) -> None:
+    if quantisation != "none":
+        raise ValueError(
+            f"{path}: the LLM's weights must be in safetensors files to be quantised, but are not; "
+            "use its copy in Hugging Face format, or leave quantisation away."
         )
 
 

@@ -78,22 +78,31 @@ def read_meta_config(folder: Path) -> LlamaConfig:
     )
 
 
-def load_meta_format(folder: Path, attention: str) -> LlamaForCausalLM:
-    """Load a model in Meta's format, in the dtype that it is stored in.
+def read_meta_embedding(folder: Path) -> Tensor:
+    """The input embeddings ``(V, D)`` of a model in Meta's format, in their stored dtype.
+
+    Raises:
+        ValueError: See `read_meta_config`.
+    """
+    paths = _shard_paths(folder)
+    return _join([_open(path) for path in paths], paths, "tok_embeddings.weight", 1)
+
+
+def load_meta_format(folder: Path, attention: str, dtype: torch.dtype) -> LlamaForCausalLM:
+    """Load a model in Meta's format.
 
     Args:
         folder: The release's folder.
         attention: Name of the attention function.
+        dtype: The dtype to compute in; the weights are converted one by one.
 
     Raises:
         ValueError: See `read_meta_config`; or if a tensor is missing or of another shape.
     """
     config = read_meta_config(folder)
     with torch.device("meta"):
-        llm = LlamaForCausalLM._from_config(
-            config, dtype=config.dtype, attn_implementation=attention
-        )
-    for tensors in _converted(folder, config):
+        llm = LlamaForCausalLM._from_config(config, dtype=dtype, attn_implementation=attention)
+    for tensors in _converted(folder, config, dtype):
         try:
             llm.load_state_dict(tensors, strict=False, assign=True)
         except RuntimeError as error:
@@ -110,7 +119,9 @@ def load_meta_format(folder: Path, attention: str) -> LlamaForCausalLM:
     return llm
 
 
-def _converted(folder: Path, config: LlamaConfig) -> Iterator[dict[str, Tensor]]:
+def _converted(
+    folder: Path, config: LlamaConfig, dtype: torch.dtype
+) -> Iterator[dict[str, Tensor]]:
     """The tensors under transformers' names, a layer at a time.
 
     The shards are mapped anew for every layer: what a closed mapping has read leaves the memory.
@@ -122,12 +133,12 @@ def _converted(folder: Path, config: LlamaConfig) -> Iterator[dict[str, Tensor]]
         yield {
             f"{target}{name}.weight": _rotary(
                 name, _join(shards, paths, f"{source}{meta}.weight", split), config
-            )
+            ).to(dtype)
             for meta, (name, split) in _LAYER_NAMES.items()
         }
     shards = [_open(path) for path in paths]
     yield {
-        f"{name}.weight": _join(shards, paths, f"{meta}.weight", split)
+        f"{name}.weight": _join(shards, paths, f"{meta}.weight", split).to(dtype)
         for meta, (name, split) in _OTHER_NAMES.items()
     }
 

@@ -8,8 +8,8 @@ from fairseq.checkpoint_utils import load_checkpoint_to_cpu, load_model_ensemble
 from torch import Tensor
 
 from fairseq_audiochat.data.chat_dataset import collate_prompts
+from fairseq_audiochat.data.chat_template import ChatTemplate
 from fairseq_audiochat.data.conversation import Conversation
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.metrics.word_errors import WordErrors, word_errors
 from fairseq_audiochat.models.conformer_ctc import ConformerCtcModel
 from fairseq_audiochat.tasks.audio_ctc import AudioCtcTask
@@ -28,7 +28,7 @@ class Cascade:
         ValueError: If it is another task's.
     """
 
-    def __init__(self, checkpoint_path: str, template: Llama2Chat, pad: int) -> None:
+    def __init__(self, checkpoint_path: str, template: ChatTemplate, pad: int) -> None:
         if not Path(checkpoint_path).is_file():
             raise FileNotFoundError(
                 f"{checkpoint_path}: --asr-checkpoint must exist, but does not; give that of a "

@@ -15,17 +15,17 @@ from omegaconf import MISSING, DictConfig
 from fairseq_audiochat.data.chat_dataset import ChatDataset, PromptKind
 from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.llm_dictionary import LlmDictionary
 from fairseq_audiochat.data.responses import Responses
+from fairseq_audiochat.data.template_loading import load_template
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmModel, read_encoder_checkpoint
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.llm_loading import (
-    TOKENIZER_FILE,
     check_llm_path,
     load_llm,
     read_llm_config,
 )
+from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
 from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks._llm_shards import LlmShards
 from fairseq_audiochat.tasks._speech_task import SpeechTask, SpeechTaskConfig, is_training_call
@@ -52,6 +52,13 @@ class AudioChatConfig(SpeechTaskConfig):
         metadata={
             "help": "processes that share one copy of the LLM, for an LLM larger than one device: "
             "each keeps a part of every layer, and gathers the layer that computes"
+        },
+    )
+    llm_quantisation: ChoiceEnum(list(QUANTISATIONS)) = field(  # type: ignore[valid-type]
+        default="none",
+        metadata={
+            "help": "how the LLM's weights are held: as --llm-dtype (none), or in 8 bits (int8, "
+            "needs torchao), about half of bfloat16's memory"
         },
     )
     prompt: ChoiceEnum(["audio", "text", "cascade", "none"]) = field(  # type: ignore[valid-type]
@@ -95,7 +102,7 @@ class AudioChatTask(SpeechTask):
                 f"is {cfg.prompt!r} and --asr-checkpoint is {cfg.asr_checkpoint!r}."
             )
         llm_path = check_llm_path(cfg.llm)
-        self.template = Llama2Chat(llm_path / TOKENIZER_FILE)
+        self.template = load_template(llm_path)
         self._dictionary = LlmDictionary(self.template, read_llm_config(llm_path).vocab_size)
         self._llm: Optional[FrozenLlm] = None
         self._shards = LlmShards(cfg.llm_shards)
@@ -112,7 +119,8 @@ class AudioChatTask(SpeechTask):
     def load_llm(self) -> FrozenLlm:
         """The frozen LLM, loaded once and shared by the models of an ensemble."""
         if self._llm is None:
-            self._llm = load_llm(self.cfg.llm, getattr(torch, str(self.cfg.llm_dtype)))
+            dtype = getattr(torch, str(self.cfg.llm_dtype))
+            self._llm = load_llm(self.cfg.llm, dtype, str(self.cfg.llm_quantisation))
         return self._llm
 
     def build_model(self, cfg: DictConfig, from_checkpoint: bool = False) -> AudioPrefixLlmModel:
@@ -136,6 +144,7 @@ class AudioChatTask(SpeechTask):
         is_training = is_training_call(kwargs)
         manifest = self.manifest(split)
         responses = Responses(self.path(f"{split}.responses.jsonl"), manifest)
+        self._refuse_other_template(responses)
         self._refuse_other_llm(responses)
         self.datasets[split] = ChatDataset(
             manifest,
@@ -233,6 +242,15 @@ class AudioChatTask(SpeechTask):
             return {}
         errors = self._cascade.replace_audio(sample, self.load_llm().max_positions)
         return {"prompt_word_errors": errors.errors, "prompt_words": errors.words}
+
+    def _refuse_other_template(self, responses: Responses) -> None:
+        template = responses.header.template
+        if template and template != self.template.name:  # the first files named none
+            raise ValueError(
+                f"{responses.path}: responses must be to the LLM's chat template "
+                f"{self.template.name!r}, but are to {template!r}; generate them again with "
+                "data_prep/generate_responses.py."
+            )
 
     def _refuse_other_llm(self, responses: Responses) -> None:
         if self._llm is None:

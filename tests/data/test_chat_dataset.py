@@ -14,10 +14,11 @@ from fairseq_audiochat.data.chat_dataset import (
     PromptKind,
     collate_prompts,
 )
+from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.limits import exclude
-from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
+from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Manifest, write_manifest
 from fairseq_audiochat.data.responses import Responses
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 from fairseq_audiochat.data.context_limit import ContextLimit
-from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
 
 LIMIT = ContextLimit(max_positions=20, audio_positions=lambda frames: frames // 10)
 SAMPLE = {

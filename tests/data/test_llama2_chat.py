@@ -14,13 +14,14 @@ import sentencepiece
 import tiny
 from sentencepiece import sentencepiece_model_pb2
 
+from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 from fairseq_audiochat.data.conversation import (
     AssistantTurn,
     AudioPart,
     Conversation,
     UserTurn,
 )
-from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER, Llama2Chat
+from fairseq_audiochat.data.llama2_chat import Llama2Chat
 
 # Meta's prompt, in the published ids of Llama-2 (llama/tokenizer.py, llama/generation.py).
 PREFIX = [1, 518, 25580, 29962, 3532, 14816, 29903, 6778, 13, 13]  # <s>[INST] <<SYS>>\n\n

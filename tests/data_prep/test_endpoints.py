@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import completions_server
+import families
 import generate_responses
 import pytest
 import tiny
@@ -227,6 +228,16 @@ def test_a_server_that_reads_other_tokens_is_refused(manifest: Path, llm_path: P
         match=r"the server must read our prompt ids, but reads \d+ tokens for \d+; it must not add",
     ):
         generate_responses.generate(options(manifest, llm_path, server.url))
+
+
+@pytest.mark.parametrize("name", ["llama-3", "qwen-3"])
+def test_other_families_answer_as_in_this_process(manifest: Path, tmp_path: Path, name: str):
+    """Prompts as ids: no server tokenises anything."""
+    llm = families.make_family(tmp_path / "family", name)
+    with CompletionsServer(llm) as server:
+        path = generate_responses.generate(options(manifest, llm, server.url))
+    assert read_header(path).template == "hugging_face_chat/1"
+    assert read(path) == generate_here(manifest, llm)
 
 
 @pytest.fixture

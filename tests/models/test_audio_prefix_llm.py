@@ -13,7 +13,7 @@ from fairseq.models.ema import EMA
 from omegaconf import OmegaConf
 from transformers import AutoModelForCausalLM
 
-from fairseq_audiochat.data.llama2_chat import AUDIO_PLACEHOLDER
+from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +187,15 @@ def test_another_tokenizer_is_refused(chat, data_folder: Path, llm_path: Path, t
     tiny.make_llm_tokenizer(tmp_path / "llm/tokenizer.model", vocabulary_size=339)
     _, other = tiny.make_chat(data_folder, tmp_path / "llm")
     with pytest.raises(ValueError, match=r"differs: tokenizer \w{12} instead of \w{12};"):
+        other.load_state_dict(chat[1].state_dict())
+
+
+def test_an_llm_of_another_width_is_refused_in_the_same_words(
+    chat, data_folder: Path, tmp_path: Path
+):
+    folder = tiny.make_llm(tmp_path / "llm", hidden_size=64)
+    _, other = tiny.make_chat(data_folder, folder)
+    with pytest.raises(ValueError, match=r"was trained with, but differs: architecture .*embeddi"):
         other.load_state_dict(chat[1].state_dict())
 
 

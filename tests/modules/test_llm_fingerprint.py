@@ -7,12 +7,13 @@ import tiny
 import torch
 from transformers import AutoModelForCausalLM
 
+from fairseq_audiochat.data.tokenizer_files import tokenizer_digest
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint, read_fingerprint
-from fairseq_audiochat.modules.llm_loading import TOKENIZER_FILE, load_llm, read_llm_config
+from fairseq_audiochat.modules.llm_loading import load_llm, read_llm_config
 
 
 def read(path: Path) -> LlmFingerprint | None:
-    return read_fingerprint(path, read_llm_config(path), path / TOKENIZER_FILE)
+    return read_fingerprint(path, read_llm_config(path), tokenizer_digest(path))
 
 
 def save(path: Path, dtype: torch.dtype, shard_size: str) -> None:
@@ -35,12 +36,13 @@ def test_it_is_that_of_the_loaded_llm(
     assert read(path) == load_llm(path, torch.float16).fingerprint
 
 
-def test_of_weights_in_another_format_nothing_is_read(llm_path: Path, tmp_path: Path):
+def test_of_weights_in_another_format_nothing_is_read(tmp_path: Path):
     path = tiny.make_llm(tmp_path / "llm")
     (path / "model.safetensors").unlink()
     assert read(path) is None
     (path / "model.safetensors").write_bytes(b"none")
-    assert read(path) is None
+    with pytest.raises(ValueError, match=r"model\.safetensors: the LLM's weights must be readable"):
+        read(path)
     (path / "model.safetensors.index.json").write_text('{"weight_map": {}}')
     assert read(path) is None
 

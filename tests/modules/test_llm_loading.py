@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import families
 import pytest
 import test_meta_format
 import tiny
@@ -95,22 +96,84 @@ def test_a_family_that_does_not_call_our_attention_is_refused(llm_path: Path, tm
 def test_casting_the_model_leaves_the_llm_alone(llm_path: Path, dtype: torch.dtype):
     """fairseq's --fp16 halves the whole model; the LLM's dtype is --llm-dtype."""
     wrapper = torch.nn.ModuleDict({"llm": load_llm(llm_path, dtype), "own": torch.nn.Linear(2, 2)})
+    before = [parameter.clone() for parameter in wrapper["llm"].parameters()]
     wrapper.half()
     assert wrapper["own"].weight.dtype == torch.float16
-    assert {p.dtype for p in wrapper["llm"].parameters()} == {dtype}
+    for tensor, parameter in zip(before, wrapper["llm"].parameters()):
+        assert parameter.dtype == dtype
+        assert torch.equal(parameter, tensor)  # not rounded either
 
 
-def test_a_sliding_window_is_refused(tmp_path: Path):
+def test_a_missing_or_broken_file_is_named(tmp_path: Path):
+    """Of several, as releases have them."""
+    folder = families.make_family(tmp_path / "llm", "llama-3")
+    first = sorted(folder.glob("model-*.safetensors"))[0]
+    content, index = first.read_bytes(), folder / "model.safetensors.index.json"
+    first.unlink()
+    with pytest.raises(ValueError, match=rf"1 of \d files are missing \(first: {first.name}\); f"):
+        load_llm(folder, torch.float32)
+    first.write_bytes(content[:100])
+    with pytest.raises(ValueError, match=rf"{first.name}: the LLM's weights must be readable, but"):
+        load_llm(folder, torch.float32)
+    first.write_bytes(content)
+    places = json.loads(index.read_text())
+    places["weight_map"]["model.extra"] = first.name
+    index.write_text(json.dumps(places))
+    with pytest.raises(ValueError, match=r"must hold 'model\.extra', as model\.safetensors\.index"):
+        load_llm(folder, torch.float32)
+    index.write_text("{}")
+    with pytest.raises(
+        ValueError, match=r"the index must be JSON with the file of every tensor, b"
+    ):
+        load_llm(folder, torch.float32)
+
+
+def test_a_folder_without_weights_or_tokenizer_is_named(tmp_path: Path):
+    folder = tiny.make_llm(tmp_path / "llm")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(
+        ValueError, match=r"but: Error no file named model\.safetensors, or pytorch"
+    ):
+        load_llm(folder, torch.float32)
+    (folder / "tokenizer.model").unlink()
+    with pytest.raises(ValueError, match=r"with tokenizer\.json or tokenizer\.model, but has none"):
+        load_llm(folder, torch.float32)
+
+
+def test_a_head_that_is_stored_is_used_whatever_is_claimed(tmp_path: Path):
+    """transformers warns, and we read what is there."""
     folder = tiny.make_llm(tmp_path / "llm")
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "sliding_window": 16}))
-    with pytest.raises(ValueError, match="has a sliding window of 16; use a model without one"):
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    stored = load_file(folder / "model.safetensors")["lm_head.weight"]
+    assert torch.equal(load_llm(folder, torch.float32).head.weight, stored)
+
+
+def test_weights_that_are_pickled_are_read_too(llm_path: Path, tmp_path: Path):
+    """``pytorch_model.bin``: loaded as it is stored, and then converted."""
+    shutil.copytree(llm_path, tmp_path / "llm")
+    weights = tmp_path / "llm/model.safetensors"
+    torch.save(load_file(weights), tmp_path / "llm/pytorch_model.bin")
+    weights.unlink()
+    llm, expected = (load_llm(path, torch.bfloat16) for path in (tmp_path / "llm", llm_path))
+    assert llm.fingerprint == expected.fingerprint
+    assert torch.equal(llm.head.weight, expected.head.weight)
+
+
+def test_weights_that_are_quantised_already_are_refused(tmp_path: Path):
+    folder = tiny.make_llm(tmp_path / "llm")
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        ValueError, match="must be stored unquantised, but are 'gptq'; use the orig"
+    ):
         load_llm(folder, torch.float32)
 
 
 def test_a_folder_in_metas_format_is_an_llm_like_any_other(llm_path: Path, tmp_path: Path):
     folder = test_meta_format.write(tmp_path, test_meta_format.make_weights(8), 2)
-    with pytest.raises(ValueError, match=r"must be a folder with tokenizer\.model, but has none"):
+    with pytest.raises(ValueError, match=r"with tokenizer\.json or tokenizer\.model, but has none"):
         load_llm(folder, torch.float32)
     shutil.copy(llm_path / "tokenizer.model", folder)
     llm = load_llm(folder, torch.float32)

@@ -91,7 +91,7 @@ def meta_logits(weights: dict[str, Tensor], tokens: Tensor, kv_heads: int, theta
 def test_logits_are_those_of_metas_model(tmp_path: Path, shards: int, kv_heads: int, theta: float):
     weights = make_weights(kv_heads)
     folder = write(tmp_path, weights, shards, rope_theta=theta)
-    llm = load_meta_format(folder, "sdpa").eval()
+    llm = load_meta_format(folder, "sdpa", torch.float32).eval()
     tokens = torch.randint(VOCABULARY, (11,), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         got = llm(tokens.unsqueeze(0)).logits[0]
@@ -103,7 +103,9 @@ def test_logits_are_those_of_metas_model(tmp_path: Path, shards: int, kv_heads: 
 @pytest.mark.parametrize("shards", [1, 2])
 def test_grouped_queries(tmp_path: Path, shards: int):
     weights = make_weights(kv_heads=2)
-    llm = load_meta_format(write(tmp_path, weights, shards, n_kv_heads=2), "sdpa").eval()
+    llm = load_meta_format(
+        write(tmp_path, weights, shards, n_kv_heads=2), "sdpa", torch.float32
+    ).eval()
     tokens = torch.arange(9)
     with torch.no_grad():
         got = llm(tokens.unsqueeze(0)).logits[0]
@@ -137,13 +139,13 @@ def test_what_is_missing_is_named(tmp_path: Path):
     weights = make_weights(8)
     del weights["layers.1.ffn_norm.weight"]
     with pytest.raises(ValueError, match=r"00\.pth: the shard must hold 'layers\.1\.ffn_norm"):
-        load_meta_format(write(tmp_path / "tensor", weights, 1), "sdpa")
+        load_meta_format(write(tmp_path / "tensor", weights, 1), "sdpa", torch.float32)
 
 
 def test_what_is_broken_is_named(tmp_path: Path):
     folder = write(tmp_path / "other", make_weights(8), 1, n_layers=3)
     with pytest.raises(ValueError, match=r"must hold 'layers\.2\.attention\.wq\.weight', but"):
-        load_meta_format(folder, "sdpa")
+        load_meta_format(folder, "sdpa", torch.float32)
     folder = write(tmp_path / "params", make_weights(8), 1)
     (folder / "params.json").write_text('{"dim": 32}')
     with pytest.raises(ValueError, match="but lacks n_heads, n_layers, norm_eps; fetch it again"):
@@ -155,7 +157,7 @@ def test_what_is_broken_is_named(tmp_path: Path):
     shard = folder / "consolidated.00.pth"
     shard.write_bytes(shard.read_bytes()[:5_000])
     with pytest.raises(ValueError, match=r"00\.pth: the shard must be readable, but: .*fetch"):
-        load_meta_format(folder, "sdpa")
+        load_meta_format(folder, "sdpa", torch.float32)
 
 
 class Harmful:
@@ -169,5 +171,5 @@ def test_pickled_code_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     folder = write(tmp_path, make_weights(8), 1)
     torch.save({"tok_embeddings.weight": Harmful()}, folder / "consolidated.00.pth")
     with pytest.raises(ValueError, match="the shard must be readable, but"):
-        load_meta_format(folder, "sdpa")
+        load_meta_format(folder, "sdpa", torch.float32)
     assert "harm" not in capsys.readouterr().out

@@ -13,8 +13,11 @@ import pytest
 import tiny
 import torch
 from fairseq.logging import metrics
+from fairseq.optim import build_optimizer
+from omegaconf import OmegaConf
 
 from fairseq_audiochat.criterions.response_distillation import ResponseDistillationCriterion
+from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmConfig
 from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
 
@@ -187,3 +190,58 @@ def test_a_response_beyond_the_context_is_counted(data_folder, tmp_path: Path):
         task.get_batch_iterator(
             task.dataset("dev"), max_sentences=2, max_positions=task.max_positions()
         )
+
+
+def test_the_llm_may_be_held_in_8_bits(data_folder, llm_path):
+    """A training that began so gives a checkpoint for any way to hold the LLM, and back."""
+    task, model = tiny.make_chat(data_folder, llm_path)
+    task.cfg.llm_quantisation, task._llm = "int8", None
+    quantised = task.build_model(
+        OmegaConf.structured(
+            AudioPrefixLlmConfig(
+                _name="audio_prefix_llm",
+                encoder_layers=2,
+                encoder_width=32,
+                encoder_ffn_width=64,
+                encoder_heads=4,
+                subsampling_channels=8,
+            )
+        )
+    )
+    quantised.load_state_dict(model.state_dict(), strict=True)
+    sample = tiny.batch(task, "dev", [0, 1])
+    exact, _ = model(**sample["net_input"])
+    near, _ = quantised.eval()(**sample["net_input"])
+    assert 0 < (near - exact).std() < 0.1 * exact.std()
+    near.logsumexp(-1).sum().backward()
+    assert all(p.grad is not None for p in quantised.parameters() if p.requires_grad)
+
+
+def test_training_holds_nothing_for_the_llm_but_its_weights(data_folder, llm_path):
+    """Bytes of gradients and of Adam's state are those of what is trained."""
+    task, model = tiny.make_chat(data_folder, llm_path)
+    criterion = ResponseDistillationCriterion(task)
+    cfg = OmegaConf.create(
+        {
+            "_name": "adam",
+            "lr": [0.1],
+            "adam_betas": "(0.9, 0.98)",
+            "adam_eps": 1e-8,
+            "weight_decay": 0.0,
+            "use_old_adam": True,
+            "fp16_adam_stats": False,
+            "tpu": False,
+        }
+    )
+    # As fairseq's trainer chooses: all that need gradients.
+    optimizer = build_optimizer(cfg, [p for p in model.parameters() if p.requires_grad])
+    task.train_step(tiny.batch(task, "dev", [0, 1]), model, criterion, optimizer, 0)
+    optimizer.step()
+    llm = list(model.decoder.llm.parameters())
+    assert all(parameter.grad is None for parameter in llm)
+    trained = sum(p.nbytes for p in model.parameters() if p.requires_grad)
+    assert trained == sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
+    state = optimizer.optimizer.state
+    held = [x.nbytes for entry in state.values() for x in entry.values() if torch.is_tensor(x)]
+    assert sum(held) == 2 * trained
+    assert not any(parameter in state for parameter in llm)

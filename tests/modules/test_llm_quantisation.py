@@ -1,0 +1,107 @@
+"""An LLM in 8 bits: half the bytes, the dequantised weights' numbers, gradients, no other LLM."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import test_meta_format
+import tiny
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from fairseq_audiochat.modules.frozen_llm import FrozenLlm
+from fairseq_audiochat.modules.llm_loading import load_llm
+from fairseq_audiochat.modules.llm_quantisation import quantisation_config
+
+LENGTHS = [9, 14]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of ordinary weights: those of other tests are so large that every rounding shows."""
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "initializer_range": 0.05}
+    return tiny.make_llm(tmp_path_factory.mktemp("quantised") / "llm", **sizes)
+
+
+@pytest.fixture(scope="module")
+def llm(folder: Path) -> FrozenLlm:
+    return load_llm(folder, torch.float32, "int8")
+
+
+def stored_bytes(parameter: Tensor) -> int:
+    names = getattr(parameter, "tensor_data_names", None)
+    return sum(getattr(parameter, name).nbytes for name in names) if names else parameter.nbytes
+
+
+def answer(llm: FrozenLlm, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits, and the gradients that a training sends to what stands in the prompt."""
+    leaf = embeddings.clone().requires_grad_()
+    logits = llm.logits(llm.packed_hidden(leaf, LENGTHS))
+    logits.logsumexp(-1).sum().backward()
+    assert leaf.grad is not None
+    return logits.detach(), leaf.grad
+
+
+def test_it_computes_with_the_dequantised_weights(folder: Path, llm: FrozenLlm):
+    """The same LLM with its weights rounded to 8 bits, as plain tensors."""
+    rounded, plain = load_llm(folder, torch.float32), load_llm(folder, torch.float32)
+    quantised = dict(llm.causal_lm.named_parameters())
+    for name, parameter in rounded.causal_lm.named_parameters():
+        if hasattr(quantised[name], "dequantize"):
+            parameter.data = quantised[name].dequantize().float()
+    embeddings = llm.embed(torch.arange(3, 3 + sum(LENGTHS)))
+    got, expected, original = (answer(model, embeddings) for model in (llm, rounded, plain))
+    for mine, theirs, far in zip(got, expected, original):
+        assert (mine - theirs).norm() < 1e-4 * theirs.norm()  # fp32, other order
+        # 127 steps to the largest of a row: about 1 % of the others, in 14 products
+        assert 1e-4 < (mine - far).norm() / far.norm() < 0.1
+
+
+def test_the_layers_weigh_a_quarter_of_float32(llm: FrozenLlm, folder: Path):
+    plain = dict(load_llm(folder, torch.float32).causal_lm.named_parameters())
+    for name, parameter in llm.causal_lm.named_parameters():
+        if "_proj" in name:  # a byte each, and a scale per row
+            expected = parameter.numel() + 4 * parameter.size(0)
+        else:
+            expected = 4 * parameter.numel()
+        assert stored_bytes(parameter) == expected, name
+        assert parameter.shape == plain[name].shape
+
+
+def test_it_is_the_same_llm_for_checkpoints(folder: Path, llm: FrozenLlm):
+    """What is stored is what is identified: a training may go on in 8 bits, or without."""
+    assert llm.fingerprint == load_llm(folder, torch.bfloat16).fingerprint
+    wrapper = torch.nn.ModuleDict({"llm": llm, "own": torch.nn.Linear(2, 2)})
+    embeddings = llm.embed(torch.arange(23))
+    before = answer(llm, embeddings)[0]
+    state = wrapper.state_dict()
+    assert sorted(state) == ["own.bias", "own.weight"]
+    wrapper.load_state_dict(state, strict=True)
+    wrapper.half()  # as fairseq's --fp16 does
+    assert torch.equal(answer(llm, embeddings)[0], before)
+    assert not any(parameter.requires_grad for parameter in llm.parameters())
+
+
+def test_only_safetensors_are_quantised(folder: Path, tmp_path: Path):
+    meta = test_meta_format.write(tmp_path / "meta", test_meta_format.make_weights(8), 1)
+    (meta / "tokenizer.model").symlink_to(folder / "tokenizer.model")
+    with pytest.raises(ValueError, match="must be in safetensors files to be quantised, but are n"):
+        load_llm(meta, torch.float32, "int8")
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    for name in ("config.json", "tokenizer.model"):
+        (pickled / name).symlink_to(folder / name)
+    torch.save(AutoModelForCausalLM.from_pretrained(folder).state_dict(), pickled / "x.bin")
+    (pickled / "x.bin").rename(pickled / "pytorch_model.bin")
+    with pytest.raises(
+        ValueError, match="use its copy in Hugging Face format, or leave quantisati"
+    ):
+        load_llm(pickled, torch.float32, "int8")
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
+    assert quantisation_config("none") is None
+    monkeypatch.setitem(sys.modules, "torchao.quantization", None)
+    with pytest.raises(ImportError, match=r"install 'fairseq-audiochat\[quantisation\]'"):
+        quantisation_config("int8")
