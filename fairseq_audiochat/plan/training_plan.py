@@ -48,7 +48,7 @@ def plan(cfg: DictConfig, assumed: Assumptions) -> TrainingPlan:
     """
     _refuse_half_precision(cfg)
     task = planned_task(cfg)
-    notes = [resolve_encoder(cfg.model)]
+    notes = [resolve_encoder(cfg.model), _encoder_in_float32(cfg)]
     model = memory.build(task, cfg)
     dataset, scale, note = _training_set(task, cfg, assumed)
     batches = training_batches(task, dataset, cfg)
@@ -81,10 +81,9 @@ def _training_set(
 
 
 def _largest(batches: list[list[int]], frames: Indices, positions: Indices) -> list[list[int]]:
-    """The batches that may need most: by padded frames, by frames, by positions."""
+    """The batches that may need most: by padded frames, and by positions."""
     costs = (
         [len(batch) * int(np.max(frames[batch])) for batch in batches],
-        [int(frames[batch].sum()) for batch in batches],
         [int(positions[batch].sum()) for batch in batches],
     )
     return [batches[index] for index in sorted({int(np.argmax(cost)) for cost in costs})]
@@ -105,6 +104,14 @@ def _most_memory(
         (memory.of_update(task, cfg, sample, device) for sample in samples),
         key=lambda used: used.total,
     )
+
+
+def _encoder_in_float32(cfg: DictConfig) -> str:
+    """Autocast does not reach tensors on the meta device; gives a note if it is asked for."""
+    if cfg.model.encoder_dtype == "float32":
+        return ""
+    dtype, cfg.model.encoder_dtype = cfg.model.encoder_dtype, "float32"
+    return f"the encoder is planned in float32, which is an upper bound of what {dtype} needs"
 
 
 def _refuse_half_precision(cfg: DictConfig) -> None:

@@ -54,9 +54,11 @@ def test_from_the_flags_of_fairseq_train_as_from_the_yaml(data_folder, capsys):
 
 def test_a_training_set_is_assumed_and_what_does_not_fit_is_said(capsys):
     small = [*HYDRA, "ctc_18l", *SMALL, "--utterances", "1000", "--hours", "4"]
-    code, output = plan(capsys, *small, "--gpu-memory-gb", "1.05")
+    small += ["+model.encoder_dtype=bfloat16", "--gpu-memory-gb", "1.05"]
+    code, output = plan(capsys, *small)
     assert code == 1
     assert "train.tsv is not there: assumed 1,000 utterances of 10 to 20 s, 4 hours" in output
+    assert "planned in float32, which is an upper bound of what bfloat16 needs" in output
     warning = output.splitlines()[-1]
     assert warning.startswith("WARNING: it will not fit: 1.")
     assert "but a GPU has 1.05 GB; lower the batch size and raise update_freq" in warning
