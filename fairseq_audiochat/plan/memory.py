@@ -103,11 +103,10 @@ def _update(
     memory.optimizer = live.now - before
     if max(cfg.optimization.update_freq) == 1:
         optimizer.zero_grad()
-    elif cfg.distributed_training.distributed_world_size > 1:
-        memory.buckets = memory.gradients
-    # Behind the first update, and with accumulation behind the first batch, all is there.
+    # The worst: the optimiser's states are there, and with accumulation the gradients, too.
     _train_step(task, model, criterion, optimizer, sample, live)
-    if cfg.distributed_training.distributed_world_size > 1:
+    training = cfg.distributed_training
+    if training.distributed_world_size > 1 and not training.gradient_as_bucket_view:
         memory.buckets = memory.gradients
     memory.checkpoint = memory.optimizer + sum(map(_bytes, model.state_dict().values()))
 

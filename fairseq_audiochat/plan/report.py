@@ -83,11 +83,11 @@ def verdict(memory: Memory, other: Memory, is_checkpointed: bool, gpu_memory_gb:
 
 
 def _row(name: str, value: str) -> str:
-    return f"  {name:<28} {value}"
+    return f"  {name:<34} {value}"
 
 
 def _columns(name: str, *values: str) -> str:
-    return f"  {name:<28}" + "".join(f" {value:>14}" for value in values)
+    return f"  {name:<34}" + "".join(f" {value:>14}" for value in values)
 
 
 def _bytes_row(name: str, *values: int) -> str:

@@ -18,7 +18,7 @@ from fairseq_audiochat.tasks.audio_chat import AudioChatTask
 from fairseq_audiochat.tasks.audio_ctc import AudioCtcTask
 
 ENCODER = (
-    "--encoder-layers 2 --encoder-width 64 --encoder-ffn-width 128 --encoder-heads 4 "
+    "--encoder-layers 1 --encoder-width 64 --encoder-ffn-width 128 --encoder-heads 4 "
     "--subsampling-channels 8"
 ).split()
 COMMON = "--optimizer adam --lr 1e-3 --lr-scheduler fixed --batch-size 4 --cpu".split()

@@ -4,12 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_audiochat.plan.__main__ import main
+from fairseq_audiochat.plan.__main__ import main, parser
 
 CONFIGS = Path(__file__).parents[2] / "examples"
 SMALL = ["+model.encoder_layers=1", "+model.encoder_width=16", "+model.encoder_ffn_width=32"]
 SMALL += ["+model.encoder_heads=2", "+model.subsampling_channels=2"]
 HYDRA = ["--config-dir", CONFIGS / "mls_llama2/config", "--config-name"]
+
+
+def test_readme_lists_every_option():
+    readme = (CONFIGS.parent / "README.md").read_text(encoding="utf-8")
+    options = {flag for action in parser()._actions for flag in action.option_strings}
+    options -= {"-h", "--help", "--config-dir", "--config-name"}
+    assert {option for option in options if f"`{option}`" not in readme} == set()
+    assert options
 
 
 def plan(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
