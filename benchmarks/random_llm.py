@@ -8,6 +8,14 @@ from fairseq_audiochat.modules.llm_attention import ATTENTION_NAME
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
 
 SIZES = {
+    "xs": LlamaConfig(  # to see that a benchmark runs
+        vocab_size=512,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=4_096,
+    ),
     "s": LlamaConfig(
         vocab_size=32_000,
         hidden_size=512,

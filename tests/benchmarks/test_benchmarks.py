@@ -2,9 +2,11 @@
 
 import argparse
 import importlib
+import re
 from pathlib import Path
 
 import decoding
+import gpu
 import pytest
 import random_llm
 import scale
@@ -96,6 +98,25 @@ def test_scale_measures_every_line_of_its_table(tmp_path: Path, monkeypatch: pyt
         measured.update(measure(tmp_path))
     assert measured.keys() == scale.MEASUREMENTS.keys()
     assert len(scale.open_split(tmp_path).lengths()) == 200
+
+
+def test_the_gpu_benchmark_runs_without_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Training against its plan, and search, tiny: what is left to a GPU is its figures."""
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--tiny", "--device", "cpu"])
+    gpu.main()
+    output = capsys.readouterr().out
+    assert "training: 2 updates of 8 batches" in output
+    assert re.search(r"above them planned [\d.]+ MB, measured \d+ MB", output)
+    assert re.search(r"ours: [\d.]+ ms per step, \d+ tokens/s", output)
+
+
+def test_the_floor_of_a_search_step():
+    """13.2 GB of weights, and 0.524 MB for each of 4 x (300 + 10 x 32) positions."""
+    args = gpu.parser().parse_args([])
+    cache = 4 * (300 + 10 * 64 / 2) * 0.524288e6
+    assert gpu.step_bytes(random_llm.SIZES["7b"], args) == pytest.approx(13.215e9 + cache, rel=1e-3)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
