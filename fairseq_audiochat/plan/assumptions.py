@@ -53,13 +53,13 @@ class Assumptions:
             f"{self.response_factor:g} times as many"
         )
 
-    def frames(self) -> npt.NDArray[np.int64]:
+    def frames(self) -> npt.NDArray[np.int32]:
         """10 ms frames of utterances that have these lengths and this mean, shortest first."""
         spread = self.longest - self.shortest
         # The mean of u ** power over u from 0 to 1 is 1 / (power + 1).
         power = spread / (self.mean - self.shortest) - 1
         quantiles = np.linspace(0, 1, min(self.utterances, _SAMPLE)) ** power
-        return np.asarray((self.shortest + spread * quantiles) * FRAMES_PER_SECOND, dtype=np.int64)
+        return np.asarray((self.shortest + spread * quantiles) * FRAMES_PER_SECOND, dtype=np.int32)
 
     def tokens(self, frames: int) -> int:
         """Tokens of the transcript of a recording with that many frames."""
@@ -73,7 +73,7 @@ class AssumedManifest(Manifest):
         frames: 10 ms frames of each utterance.
     """
 
-    def __init__(self, frames: npt.NDArray[np.int64]) -> None:
+    def __init__(self, frames: npt.NDArray[np.int32]) -> None:
         self.path = Path("(assumed)")
         self.n_frames = frames
 
@@ -96,15 +96,15 @@ class AssumedResponses(Responses):
         responses: Tokens of each response.
     """
 
-    def __init__(self, prompts: npt.NDArray[np.int64], responses: npt.NDArray[np.int64]) -> None:
+    def __init__(self, prompts: npt.NDArray[np.int32], responses: npt.NDArray[np.int32]) -> None:
         self.path = Path("(assumed)")
         self._prompts, self._responses = prompts, responses
 
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> npt.NDArray[np.int32]:
         """Target tokens per utterance."""
         return self._responses
 
-    def prompt_lengths(self) -> npt.NDArray[np.int64]:
+    def prompt_lengths(self) -> npt.NDArray[np.int32]:
         """Tokens of the text prompts."""
         return self._prompts
 

@@ -12,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import AutoModelForCausalLM
 
 from fairseq_audiochat.data.asr_dataset import AsrDataset
+from fairseq_audiochat.data.batches import Batches, Indices
 from fairseq_audiochat.data.chat_dataset import ChatDataset, PromptKind
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.fbank import NUM_MEL_BINS
-from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
+from fairseq_audiochat.data.speech_dataset import SpeechDataset
 from fairseq_audiochat.data.vocabulary import Vocabulary
 from fairseq_audiochat.models.audio_prefix_llm import read_encoder_checkpoint
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
@@ -88,9 +89,9 @@ class PlannedChat(AudioChatTask):
     def assumed_dataset(self, assumptions: Assumptions) -> ChatDataset:
         """A training set that has lengths only."""
         frames = assumptions.frames()
-        transcripts = np.array([assumptions.tokens(int(size)) for size in frames], dtype=np.int64)
+        transcripts = np.array([assumptions.tokens(int(size)) for size in frames], dtype=np.int32)
         template = len(self.template.prompt(Conversation.of_text("")))
-        responses = (transcripts * assumptions.response_factor).astype(np.int64)
+        responses = (transcripts * assumptions.response_factor).astype(np.int32)
         return ChatDataset(
             AssumedManifest(frames),
             AssumedResponses(template + transcripts, np.maximum(1, responses)),
@@ -171,7 +172,7 @@ def resolve_encoder(model: DictConfig) -> str:
     )
 
 
-def training_batches(task: SpeechTask, dataset: SpeechDataset, cfg: DictConfig) -> list[list[int]]:
+def training_batches(task: SpeechTask, dataset: SpeechDataset, cfg: DictConfig) -> Batches:
     """The batches of an epoch, as training makes them."""
     max_tokens = cfg.dataset.max_tokens
     limit = task.max_positions() if max_tokens is None else max_tokens

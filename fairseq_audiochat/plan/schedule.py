@@ -6,11 +6,10 @@ Plain arithmetic on lengths and options; knows no model.
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from omegaconf import DictConfig
 
+from fairseq_audiochat.data.batches import Batches, Indices
 from fairseq_audiochat.data.fbank import FRAMES_PER_SECOND
-from fairseq_audiochat.data.speech_dataset import Indices
 
 
 @dataclass(frozen=True)
@@ -60,18 +59,18 @@ class Schedule:
 
 
 def schedule(
-    cfg: DictConfig, batches: list[list[int]], frames: Indices, positions: Indices, scale: float
+    cfg: DictConfig, batches: Batches, frames: Indices, positions: Indices, scale: float
 ) -> Schedule:
     """Work out a training's numbers.
 
     Args:
         cfg: Its configuration.
-        batches: Of an epoch, as indices.
+        batches: Of an epoch, one behind the other.
         frames: 10 ms frames of each utterance.
         positions: Of each utterance.
         scale: How many utterances each one stands for.
     """
-    used = np.concatenate([np.asarray(batch) for batch in batches])
+    used = batches.indices
     max_update = int(cfg.optimization.max_update)
     scheduler = cfg.lr_scheduler or {}
     ratio = scheduler.get("phase_ratio")

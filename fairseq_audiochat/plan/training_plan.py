@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from fairseq_audiochat.data.speech_dataset import Indices, SpeechDataset
+from fairseq_audiochat.data.batches import Batches, Indices
+from fairseq_audiochat.data.speech_dataset import SpeechDataset
 from fairseq_audiochat.plan import memory
 from fairseq_audiochat.plan.assumptions import Assumptions
 from fairseq_audiochat.plan.memory import Memory
@@ -80,11 +81,12 @@ def _training_set(
     return dataset, assumed.utterances / len(dataset), f"{missing} is not there: assumed {assumed}"
 
 
-def _largest(batches: list[list[int]], frames: Indices, positions: Indices) -> list[list[int]]:
+def _largest(batches: Batches, frames: Indices, positions: Indices) -> list[list[int]]:
     """The batches that may need most: by padded frames, and by positions."""
+    members = np.asarray(batches.stops, dtype=np.int64) - batches.starts
     costs = (
-        [len(batch) * int(np.max(frames[batch])) for batch in batches],
-        [int(positions[batch].sum()) for batch in batches],
+        members * np.maximum.reduceat(frames[batches.indices], batches.starts),
+        np.add.reduceat(positions[batches.indices], batches.starts, dtype=np.int64),
     )
     return [batches[index] for index in sorted({int(np.argmax(cost)) for cost in costs})]
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from fairseq_audiochat.data.batches import Batches
 from fairseq_audiochat.plan.schedule import schedule
 
 FRAMES = np.array([1000, 2000, 3000, 2000, 1000])
 POSITIONS = np.array([10, 20, 30, 20, 10])
-BATCHES = [[0, 1], [2], [3, 4]]
+BATCHES = Batches(np.arange(5), np.array([0, 2, 3]), np.array([2, 3, 5]))
 
 
 def config(**checkpoint: object) -> DictConfig:
