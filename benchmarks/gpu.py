@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import decoding
-import loading
+import llm_memory
 import numpy as np
 import side_by_side
 import torch
@@ -183,7 +183,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         llm = Path(temporary)
         SIZES[args.model].save_pretrained(llm)
-        loading.write_tokenizer(llm)
+        llm_memory.write_tokenizer(llm)
         measure_training(llm, args)
     if args.device != "cpu":
         torch.cuda.empty_cache()

@@ -20,7 +20,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import loading
+import llm_memory
 import numpy as np
 import side_by_side
 import soundfile
@@ -192,8 +192,8 @@ def main() -> None:
         llm = Path(temporary) / "llm"
         if any(name.startswith("1b") for name in args.cases):
             llm.mkdir()
-            loading.write_hugging_face_format(llm)
-            loading.write_tokenizer(llm)
+            llm_memory.write_hugging_face_format(llm, llm_memory.SIZES["1.1b"], files=1)
+            llm_memory.write_tokenizer(llm)
         for name in args.cases:
             chosen = llm if name.startswith("1b") else MINI_LLM
             data = Path(temporary) / name
