@@ -153,6 +153,11 @@ def make_chat(
     """The task ``audio_chat`` and a small random model of it, in eval mode."""
     cfg = AudioChatConfig(data=str(data), llm=str(llm), seed=1, llm_shards=llm_shards)
     task = AudioChatTask(cfg)
+    return task, make_model(task, **model)
+
+
+def make_model(task: AudioChatTask, **model: object) -> AudioPrefixLlmModel:
+    """A small random model of a task, in eval mode."""
     torch.manual_seed(0)
     settings = {
         "_name": "audio_prefix_llm",
@@ -163,7 +168,7 @@ def make_chat(
         "subsampling_channels": 8,
         **model,
     }
-    return task, task.build_model(OmegaConf.structured(AudioPrefixLlmConfig(**settings))).eval()
+    return task.build_model(OmegaConf.structured(AudioPrefixLlmConfig(**settings))).eval()
 
 
 def batch(task: AudioChatTask, split: str, indices: list[int]) -> dict[str, Any]:

@@ -222,6 +222,36 @@ def test_the_llm_may_compute_in_bfloat16(data_folder: Path, llm_path: Path):
     assert (logits.float() - exact).std() < 0.05 * exact.std()
 
 
+@pytest.mark.parametrize("quantisation", ["none", "int8"])
+def test_distributed_training_does_not_send_the_llm(
+    data_folder: Path, llm_path: Path, quantisation: str, monkeypatch: pytest.MonkeyPatch
+):
+    sent: list[torch.Tensor] = []
+    send = torch.distributed._broadcast_coalesced
+    monkeypatch.setattr(
+        torch.distributed,
+        "_broadcast_coalesced",
+        lambda group, tensors, *rest: sent.extend(tensors) or send(group, tensors, *rest),
+    )
+    task, _ = tiny.make_chat(data_folder, llm_path)
+    task.cfg.llm_quantisation, task._llm = quantisation, None
+    model = tiny.make_model(task, checkpoint_activations=True).train()
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+    )
+    try:
+        wrapped = torch.nn.parallel.DistributedDataParallel(model)
+        logits, _ = wrapped(**tiny.batch(task, "dev", [0, 1])["net_input"])
+        logits.logsumexp(-1).sum().backward()
+    finally:
+        torch.distributed.destroy_process_group()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert all(parameter.grad is not None for parameter in trained)
+    own = sum(buffer.numel() for name, buffer in model.named_buffers() if ".llm." not in name)
+    # Buffers once more before a forward pass.
+    assert sum(tensor.numel() for tensor in sent) == 2 * own + sum(p.numel() for p in trained)
+
+
 def test_only_a_ctc_checkpoint_gives_an_encoder(data_folder: Path, llm_path: Path, tmp_path: Path):
     path = tmp_path / "checkpoint.pt"
     with pytest.raises(FileNotFoundError, match="--encoder-checkpoint must exist, but does not"):

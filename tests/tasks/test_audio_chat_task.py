@@ -17,7 +17,6 @@ from fairseq.optim import build_optimizer
 from omegaconf import OmegaConf
 
 from fairseq_audiochat.criterions.response_distillation import ResponseDistillationCriterion
-from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmConfig
 from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
 
@@ -196,22 +195,11 @@ def test_the_llm_may_be_held_in_8_bits(data_folder, llm_path):
     """A training that began so gives a checkpoint for any way to hold the LLM, and back."""
     task, model = tiny.make_chat(data_folder, llm_path)
     task.cfg.llm_quantisation, task._llm = "int8", None
-    quantised = task.build_model(
-        OmegaConf.structured(
-            AudioPrefixLlmConfig(
-                _name="audio_prefix_llm",
-                encoder_layers=2,
-                encoder_width=32,
-                encoder_ffn_width=64,
-                encoder_heads=4,
-                subsampling_channels=8,
-            )
-        )
-    )
+    quantised = tiny.make_model(task)
     quantised.load_state_dict(model.state_dict(), strict=True)
     sample = tiny.batch(task, "dev", [0, 1])
     exact, _ = model(**sample["net_input"])
-    near, _ = quantised.eval()(**sample["net_input"])
+    near, _ = quantised(**sample["net_input"])
     assert 0 < (near - exact).std() < 0.1 * exact.std()
     near.logsumexp(-1).sum().backward()
     assert all(p.grad is not None for p in quantised.parameters() if p.requires_grad)
