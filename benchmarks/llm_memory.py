@@ -4,9 +4,10 @@
     python benchmarks/llm_memory.py --formats meta-1
 
 In Hugging Face's format (one file and several) and in Meta's (one shard and two), stored in
-bfloat16 and loaded in bfloat16 and in float32, each in a process of its own. `weights` is what the
-loaded parameters take. The peak is that of resident memory, mapped files and the libraries' pages
-among it, above that of a process with the same imports, as glibc is.
+bfloat16 and loaded in bfloat16, in float32 and (in Hugging Face's format) in 8 bits, each in a
+process of its own. `weights` is what the loaded parameters take. The peak is that of resident
+memory, mapped files and the libraries' pages among it, above that of a process with the same
+imports, as glibc is.
 """
 
 import argparse
@@ -44,7 +45,7 @@ SIZES = {
     ),
 }
 FORMATS = ("one-file", "several-files", "meta-1", "meta-2")
-DTYPES = ("bfloat16", "float32")
+LOADS = (("bfloat16", "none"), ("float32", "none"), ("bfloat16", "int8"))
 SPLIT = {"tok_embeddings": 1, "wo": 1, "w2": 1}  # of Meta's shards; all others along 0
 
 
@@ -122,28 +123,39 @@ def in_own_process(*arguments: str) -> list[float]:
     return [float(word) for word in finished.stdout.split()]
 
 
-def measure(kind: str, size: str, dtypes: list[str]) -> None:
+def measure(kind: str, size: str) -> None:
     """Print lines of the table."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "llm"
         in_own_process("--write", str(folder), kind, size)
         files = sum(path.stat().st_size for path in folder.glob("*[hs]")) / 2**20
-        for dtype in dtypes:
-            weights, peak = in_own_process("--memory-of", str(folder), dtype)
+        for dtype, quantisation in LOADS:
+            if quantisation != "none" and kind.startswith("meta"):
+                continue
+            weights, peak = in_own_process("--memory-of", str(folder), dtype, quantisation)
+            name = dtype if quantisation == "none" else quantisation
             print(
-                f"| {kind} | {files:.0f} | {dtype} | {weights:.0f} | {peak:.0f} | "
+                f"| {kind} | {files:.0f} | {name} | {weights:.0f} | {peak:.0f} | "
                 f"{peak - weights:+.0f} |",
                 flush=True,
             )
 
 
-def memory_of(folder: str, dtype: str) -> tuple[float, float]:
+def memory_of(folder: str, dtype: str, quantisation: str) -> tuple[float, float]:
     """MB of the parameters, and by how much the peak exceeded what was held before."""
     held = []
-    load = lambda: held.append(load_llm(folder, getattr(torch, dtype)))  # noqa: E731
+
+    def load() -> None:
+        held.append(load_llm(folder, getattr(torch, dtype), quantisation))
+
     peak = side_by_side.peak_megabytes(load)
-    sizes = (p.numel() * p.element_size() for p in held[0].parameters())
-    return sum(sizes) / 2**20, peak
+    return sum(map(stored_bytes, held[0].parameters())) / 2**20, peak
+
+
+def stored_bytes(parameter: torch.Tensor) -> int:
+    """Of a parameter; of one that torchao holds, of its parts."""
+    parts = getattr(parameter, "tensor_data_names", None)
+    return sum(getattr(parameter, name).nbytes for name in parts) if parts else parameter.nbytes
 
 
 def main() -> None:
@@ -154,7 +166,7 @@ def main() -> None:
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.add_argument("--size", choices=SIZES, default="1.1b")
     parser.add_argument("--write", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.write:
@@ -167,7 +179,7 @@ def main() -> None:
             "| format | files MB | loaded in | weights MB | peak MB | above |\n" + "|---" * 6 + "|"
         )
         for kind in args.formats:
-            measure(kind, args.size, list(DTYPES))
+            measure(kind, args.size)
 
 
 if __name__ == "__main__":

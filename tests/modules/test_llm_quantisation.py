@@ -7,6 +7,7 @@ import pytest
 import test_meta_format
 import tiny
 import torch
+from llm_memory import stored_bytes
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -27,11 +28,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def llm(folder: Path) -> FrozenLlm:
     return load_llm(folder, torch.float32, "int8")
-
-
-def stored_bytes(parameter: Tensor) -> int:
-    names = getattr(parameter, "tensor_data_names", None)
-    return sum(getattr(parameter, name).nbytes for name in names) if names else parameter.nbytes
 
 
 def answer(llm: FrozenLlm, embeddings: Tensor) -> tuple[Tensor, Tensor]:
