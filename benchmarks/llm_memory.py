@@ -23,6 +23,7 @@ from sentencepiece import SentencePieceTrainer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from fairseq_audiochat.modules.llm_loading import load_llm
+from fairseq_audiochat.modules.llm_quantisation import quantisation_config
 
 SIZES = {
     "1.1b": LlamaConfig(  # those of TinyLlama-1.1B
@@ -148,6 +149,7 @@ def memory_of(folder: str, dtype: str, quantisation: str) -> tuple[float, float]
     def load() -> None:
         held.append(load_llm(folder, getattr(torch, dtype), quantisation))
 
+    quantisation_config(quantisation)  # imports torchao
     peak = side_by_side.peak_megabytes(load)
     return sum(map(stored_bytes, held[0].parameters())) / 2**20, peak
 
