@@ -101,6 +101,11 @@ class AudioChatTask(SpeechTask):
                 "--asr-checkpoint must be given with --prompt cascade and only then, but --prompt "
                 f"is {cfg.prompt!r} and --asr-checkpoint is {cfg.asr_checkpoint!r}."
             )
+        if cfg.llm_shards > 1 and cfg.llm_quantisation != "none":
+            raise ValueError(
+                "--llm-quantisation must be 'none' with --llm-shards, but is "
+                f"{cfg.llm_quantisation!r}; weights in 8 bits cannot be shared out."
+            )
         llm_path = check_llm_path(cfg.llm)
         self.template = load_template(llm_path)
         self._dictionary = LlmDictionary(self.template, read_llm_config(llm_path).vocab_size)

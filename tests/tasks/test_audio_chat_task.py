@@ -205,6 +205,13 @@ def test_the_llm_may_be_held_in_8_bits(data_folder, llm_path):
     assert all(p.grad is not None for p in quantised.parameters() if p.requires_grad)
 
 
+def test_8_bits_are_not_shared_out(data_folder, llm_path):
+    config = AudioChatConfig(data=str(data_folder), llm=str(llm_path))
+    config.llm_shards, config.llm_quantisation = 2, "int8"
+    with pytest.raises(ValueError, match="must be 'none' with --llm-shards, but is 'int8'; weigh"):
+        AudioChatTask(config)
+
+
 def test_training_holds_nothing_for_the_llm_but_its_weights(data_folder, llm_path):
     """Bytes of gradients and of Adam's state are those of what is trained."""
     task, model = tiny.make_chat(data_folder, llm_path)
