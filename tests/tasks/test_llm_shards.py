@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from processes import in_processes
+from forked import in_processes
 from torch.nn.parallel import DistributedDataParallel
 
 from fairseq_audiochat.criterions.response_distillation import ResponseDistillationCriterion
