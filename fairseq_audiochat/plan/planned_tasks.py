@@ -141,7 +141,7 @@ def planned_task(cfg: DictConfig) -> PlannedTask:
 def data_folder(cfg: Any) -> Path:
     """The folder that a task's configuration names, which may not be there."""
     missing = OmegaConf.is_config(cfg) and OmegaConf.is_missing(cfg, "data")
-    return Path("(no data folder)" if missing else cfg.data)
+    return Path("task.data" if missing else cfg.data)
 
 
 def missing_file(task: SpeechTask, split: str) -> Path | None:
