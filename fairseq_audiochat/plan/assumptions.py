@@ -49,7 +49,7 @@ class Assumptions:
     def __str__(self) -> str:
         return (
             f"{self.utterances:,} utterances of {self.shortest:g} to {self.longest:g} s, "
-            f"{self.hours:,.0f} hours, {self.tokens_per_second:g} tokens per second, responses of "
+            f"{self.hours:,g} hours, {self.tokens_per_second:g} tokens per second, responses of "
             f"{self.response_factor:g} times as many"
         )
 

@@ -18,7 +18,7 @@ from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.fbank import NUM_MEL_BINS
 from fairseq_audiochat.data.speech_dataset import SpeechDataset
 from fairseq_audiochat.data.vocabulary import Vocabulary
-from fairseq_audiochat.models.audio_prefix_llm import read_encoder_checkpoint
+from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmModel, read_encoder_checkpoint
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.llm_attention import ATTENTION_NAME
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
@@ -77,8 +77,20 @@ class PlannedCtc(AudioCtcTask):
 class PlannedChat(AudioChatTask):
     """The task ``audio_chat`` with an LLM that has sizes only."""
 
+    _planned_llm: FrozenLlm | None = None
+
+    def build_model(self, cfg: DictConfig, from_checkpoint: bool = False) -> AudioPrefixLlmModel:
+        """Build a model with an LLM of its own."""
+        self._planned_llm = None
+        return super().build_model(cfg, from_checkpoint)
+
     def load_llm(self) -> FrozenLlm:
-        """The LLM without weights; every model has one of its own."""
+        """The LLM without weights."""
+        if self._planned_llm is None:
+            self._planned_llm = self._sized_llm()
+        return self._planned_llm
+
+    def _sized_llm(self) -> FrozenLlm:
         causal_lm = AutoModelForCausalLM.from_config(
             read_llm_config(self.cfg.llm),
             dtype=getattr(torch, str(self.cfg.llm_dtype)),
@@ -141,7 +153,7 @@ def planned_task(cfg: DictConfig) -> PlannedTask:
 def data_folder(cfg: Any) -> Path:
     """The folder that a task's configuration names, which may not be there."""
     missing = OmegaConf.is_config(cfg) and OmegaConf.is_missing(cfg, "data")
-    return Path("(no data folder)" if missing else cfg.data)
+    return Path("task.data" if missing else cfg.data)
 
 
 def missing_file(task: SpeechTask, split: str) -> Path | None:

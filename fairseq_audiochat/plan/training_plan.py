@@ -21,6 +21,12 @@ from fairseq_audiochat.plan.planned_tasks import (
 )
 from fairseq_audiochat.plan.schedule import Schedule, schedule
 
+_PLANNED_WITHOUT = (
+    ("model", "encoder_dtype", "float32"),
+    ("task", "llm_quantisation", "none"),
+    ("task", "llm_shards", 1),
+)
+
 
 class TrainingPlan(NamedTuple):
     """What a training will need.
@@ -48,8 +54,9 @@ def plan(cfg: DictConfig, assumed: Assumptions) -> TrainingPlan:
         FileNotFoundError: If a file that it names is missing.
     """
     _refuse_half_precision(cfg)
+    bounds = _upper_bounds(cfg)
     task = planned_task(cfg)
-    notes = [resolve_encoder(cfg.model), _encoder_in_float32(cfg)]
+    notes = [resolve_encoder(cfg.model), *bounds]
     model = memory.build(task, cfg)
     dataset, scale, note = _training_set(task, cfg, assumed)
     batches = training_batches(task, dataset, cfg)
@@ -108,12 +115,18 @@ def _most_memory(
     )
 
 
-def _encoder_in_float32(cfg: DictConfig) -> str:
-    """Autocast does not reach tensors on the meta device; gives a note if it is asked for."""
-    if cfg.model.encoder_dtype == "float32":
-        return ""
-    dtype, cfg.model.encoder_dtype = cfg.model.encoder_dtype, "float32"
-    return f"the encoder is planned in float32, which is an upper bound of what {dtype} needs"
+def _upper_bounds(cfg: DictConfig) -> list[str]:
+    """Plan without what sizes alone cannot show (autocast, 8 bits, shards); gives notes."""
+    notes = []
+    for group, name, plain in _PLANNED_WITHOUT:
+        value = cfg[group].get(name, plain)
+        if value != plain:
+            cfg[group][name] = plain
+            notes.append(
+                f"{group}.{name} is planned as {plain}, which is an upper bound of what {value} "
+                "needs"
+            )
+    return notes
 
 
 def _refuse_half_precision(cfg: DictConfig) -> None:

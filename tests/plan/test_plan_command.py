@@ -35,10 +35,13 @@ def test_from_a_yaml_with_the_data_that_is_there(data_folder, llm_path, capsys):
     code, output = plan(
         capsys, *HYDRA, "chat", *SMALL, f"task.data={data_folder}", f"task.llm={llm_path}",
         "common.cpu=true", "optimization.max_update=50",
+        "+task.llm_quantisation=int8", "+task.llm_shards=2",
     )  # fmt: skip
     assert code == 0
     assert "is not there: assumed" not in output
     assert "model.encoder_checkpoint is not there yet: assumed 1 layers" in output
+    assert "task.llm_quantisation is planned as none, which is an upper bound of" in output
+    assert "task.llm_shards is planned as 1, which is an upper bound of what 2 needs" in output
     # 20 utterances in batches of 2 for 64 GPUs: an update
     assert figure(output, "an epoch").split()[2:6] == ["1", "updates;", "20", "utterances,"]
     assert figure(output, "max_update").split()[1:3] == ["50:", "50.0"]
@@ -66,7 +69,10 @@ def test_a_training_set_is_assumed_and_what_does_not_fit_is_said(capsys):
     code, output = plan(capsys, *small)
     assert code == 1
     assert "train.tsv is not there: assumed 1,000 utterances of 10 to 20 s, 4 hours" in output
-    assert "planned in float32, which is an upper bound of what bfloat16 needs" in output
+    assert (
+        "model.encoder_dtype is planned as float32, which is an upper bound of what bfloat16 needs"
+        in output
+    )
     warning = output.splitlines()[-1]
     assert warning.startswith("WARNING: it will not fit: 1.")
     assert "but a GPU has 1.05 GB; lower the batch size and raise update_freq" in warning
