@@ -32,9 +32,9 @@ while (($#)); do
 done
 case $MODE in
     quick) OUT=$HERE/output; PROMPTS=(--train 2500 --words 500)
-        CTC_UPDATES=1400 CTC_EARLY=700 CHAT_UPDATES=1000 MORE_CTC=1400 ;;
+        CTC_UPDATES=1200 CTC_EARLY=600 CHAT_UPDATES=800 MORE_CTC=1100 ;;
     full) OUT=$HERE/output/full; PROMPTS=(--full --train 8000 --words 1500 --dev 320 --test 640)
-        CTC_UPDATES=4000 CTC_EARLY=2000 CHAT_UPDATES=4000 MORE_CTC=5600 ;;
+        CTC_UPDATES=3200 CTC_EARLY=1600 CHAT_UPDATES=3200 MORE_CTC=4400 ;;
     smoke) OUT=$HERE/output/smoke LOG_INTERVAL=1
         PROMPTS=(--train 64 --words 100 --dev 12 --test 16 --dialogues 2)
         CTC_UPDATES=8 CTC_EARLY=4 CHAT_UPDATES=4 MORE_CTC=4 ;;
