@@ -31,11 +31,12 @@ from sentencepiece import SentencePieceTrainer
 
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.fbank import num_frames
-from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Utterance, write_manifest
 from fairseq_audiochat.data.response_record import Response, ResponseHeader
+from fairseq_audiochat.data.template_loading import load_template
+from fairseq_audiochat.data.tokenizer_files import tokenizer_digest
 from fairseq_audiochat.modules.llm_fingerprint import read_fingerprint
-from fairseq_audiochat.modules.llm_loading import TOKENIZER_FILE, read_llm_config
+from fairseq_audiochat.modules.llm_loading import read_llm_config
 from fairseq_audiochat.plan.assumptions import Assumptions
 from fairseq_audiochat.plan.configuration import from_hydra
 from fairseq_audiochat.plan.planned_tasks import resolve_encoder, training_batches
@@ -82,9 +83,9 @@ CASES = {
 def write_data(folder: Path, case: Case, llm: Path) -> None:
     """Noise, a vocabulary, and random responses of 10 to 40 tokens."""
     rng = np.random.default_rng(1)
-    template = Llama2Chat(llm / TOKENIZER_FILE)
+    template = load_template(llm)
     (folder / "train").mkdir(parents=True)
-    digests = read_fingerprint(llm, read_llm_config(llm), llm / TOKENIZER_FILE)
+    digests = read_fingerprint(llm, read_llm_config(llm), tokenizer_digest(llm))
     assert digests is not None  # it was written with safetensors
     rows, lines = [], [ResponseHeader(digests._asdict(), {"greedy": True}).to_json()]
     for index, seconds in enumerate(np.linspace(*case.seconds, case.utterances)):
