@@ -60,6 +60,7 @@ def submit(path: Path, folder: Path, *arguments: object) -> str:
         "JOB_NODELIST": "node[1-2]",
     }
     slurm["JOB_ID"] = os.getpid()  # which the port comes from
+    slurm["SUBMIT_DIR"] = FOLDER.parents[2]
     search = [str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]
     ended = subprocess.run(
         ["bash", str(path), *map(str, arguments)],
@@ -75,23 +76,32 @@ def submit(path: Path, folder: Path, *arguments: object) -> str:
     return ended.stdout
 
 
+def overrides(flags: list[object]) -> list[str]:
+    """Flags of the model as Hydra's."""
+    names = (str(flag).removeprefix("--").replace("-", "_") for flag in flags[::2])
+    return [f"+model.{name}={value}" for name, value in zip(names, flags[1::2])]
+
+
 @pytest.mark.skipif("AUDIOCHAT_ALL_TESTS" not in os.environ, reason="AUDIOCHAT_ALL_TESTS not set")
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_a_job_that_comes_again_goes_on(
     path: Path, data_folder: Path, llm_path: Path, tmp_path: Path
 ):
-    small = ["--cpu", "--num-workers", 0, "--log-format", "simple", "--max-tokens", 1000]
+    small = ["common.cpu=true", "dataset.num_workers=0", "+dataset.max_tokens=1000"]
+    small += ["dataset.batch_size_valid=4", "optimization.update_freq=[1]"]
     if path.name == "ctc.sbatch":
-        arguments = [data_folder, tmp_path / "save", *TINY_ENCODER]
+        small[2] = "dataset.max_tokens=1000"
+        arguments = [data_folder, tmp_path / "save", *overrides(TINY_ENCODER)]
     else:
         common = [data_folder, "--user-dir", USER_DIR, *CTC, *TINY_ENCODER, *OPTIMIZATION]
         ctc = ["--valid-subset", "dev", "--max-update", 1, "--save-dir", tmp_path / "ctc"]
         run("fairseq-train", *common, *ctc)
         checkpoint = tmp_path / "ctc/checkpoint_last.pt"
-        small += ["--llm-shards", 2]
+        small += ["+task.llm_shards=2", "task.llm_dtype=float32"]
         arguments = [data_folder, llm_path, checkpoint, tmp_path / "save"]
-    submit(path, tmp_path, *arguments, *small, "--update-freq", 1, "--max-update", 1)
-    output = submit(path, tmp_path, *arguments, *small, "--update-freq", 1, "--max-update", 3)
+    submit(path, tmp_path, *arguments, *small, "optimization.max_update=1")
+    submit(path, tmp_path, *arguments, *small, "optimization.max_update=3")
+    output = (tmp_path / "save/hydra/hydra_train.log").read_text()
     assert re.search(r"Loaded checkpoint .*/checkpoint_last\.pt \(epoch \d @ 1 updates\)", output)
     assert "another batching" not in output
     state = torch.load(tmp_path / "save/checkpoint_last.pt", weights_only=True)
