@@ -32,9 +32,9 @@ while (($#)); do
 done
 case $MODE in
     quick) OUT=$HERE/output; PROMPTS=(--train 2500 --words 500)
-        CTC_UPDATES=1200 CTC_EARLY=600 CHAT_UPDATES=800 MORE_CTC=1100 ;;
+        CTC_UPDATES=1100 CTC_EARLY=550 CHAT_UPDATES=700 MORE_CTC=950 ;;
     full) OUT=$HERE/output/full; PROMPTS=(--full --train 8000 --words 1500 --dev 320 --test 640)
-        CTC_UPDATES=3200 CTC_EARLY=1600 CHAT_UPDATES=3200 MORE_CTC=4400 ;;
+        CTC_UPDATES=2000 CTC_EARLY=1000 CHAT_UPDATES=2000 MORE_CTC=2700 ;;
     smoke) OUT=$HERE/output/smoke LOG_INTERVAL=1
         PROMPTS=(--train 64 --words 100 --dev 12 --test 16 --dialogues 2)
         CTC_UPDATES=8 CTC_EARLY=4 CHAT_UPDATES=4 MORE_CTC=4 ;;
