@@ -20,6 +20,7 @@ from pathlib import Path
 import side_by_side
 import torch
 from sentencepiece import SentencePieceTrainer
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from fairseq_audiochat.modules.llm_loading import load_llm
@@ -156,8 +157,9 @@ def memory_of(folder: str, dtype: str, quantisation: str) -> tuple[float, float]
 
 def stored_bytes(parameter: torch.Tensor) -> int:
     """Of a parameter; of one that torchao holds, of its parts."""
-    parts = getattr(parameter, "tensor_data_names", None)
-    return sum(getattr(parameter, name).nbytes for name in parts) if parts else parameter.nbytes
+    if not is_traceable_wrapper_subclass(parameter):
+        return parameter.nbytes
+    return sum(getattr(parameter, name).nbytes for name in parameter.__tensor_flatten__()[0])
 
 
 def main() -> None:

@@ -174,7 +174,7 @@ def _add_in_process(group: "argparse._ArgumentGroup") -> None:
         "--quantisation",
         choices=QUANTISATIONS,
         default="none",
-        help="int8 holds the LLM's weights in 8 bits (needs torchao); answers differ now and then",
+        help="hold the LLM's weights in 8 or 4 bits (needs torchao); answers differ now and then",
     )
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 

@@ -24,7 +24,7 @@ from fairseq_audiochat.modules.llm_fingerprint import (
     fingerprint,
     read_fingerprint,
 )
-from fairseq_audiochat.modules.llm_quantisation import quantisation_config
+from fairseq_audiochat.modules.llm_quantisation import NF4_ENTRIES, quantisation_config
 from fairseq_audiochat.modules.meta_format import (
     PARAMS_FILE,
     is_meta_format,
@@ -73,6 +73,8 @@ def _load_hugging_face_format(
     if llm_fingerprint is not None and tensors is not None:
         # The class itself: AutoModelForCausalLM takes no tensors.
         model_class = AutoModelForCausalLM._model_mapping[type(config)]
+        if quantisation == "nf4":
+            _refuse_sizes_without_blocks(path, model_class, config)
         load = partial(
             model_class.from_pretrained,
             None,
@@ -157,6 +159,17 @@ def _refuse_quantised(path: Path, config: PretrainedConfig) -> None:
             f"{path}: the LLM's weights must be stored unquantised, but are "
             f"{quantisation.get('quant_method')!r}; use the original model."
         )
+
+
+def _refuse_sizes_without_blocks(path: Path, model_class: Any, config: PretrainedConfig) -> None:
+    with torch.device("meta"):
+        layers = model_class(config).base_model
+    for name, module in layers.named_modules():
+        if isinstance(module, torch.nn.Linear) and module.weight.numel() % NF4_ENTRIES:
+            raise ValueError(
+                f"{path}: matrices must have multiples of {NF4_ENTRIES:,} entries to be held in "
+                f"nf4, but {name!r} has {module.weight.numel():,}; use int8."
+            )
 
 
 def _refuse_quantising(path: Path, quantisation: str) -> None:

@@ -57,8 +57,8 @@ class AudioChatConfig(SpeechTaskConfig):
     llm_quantisation: ChoiceEnum(list(QUANTISATIONS)) = field(  # type: ignore[valid-type]
         default="none",
         metadata={
-            "help": "how the LLM's weights are held: as --llm-dtype (none), or in 8 bits (int8, "
-            "needs torchao), about half of bfloat16's memory"
+            "help": "how the LLM's weights are held: as --llm-dtype (none), or in 8 or 4 bits "
+            "(int8, nf4; need torchao), about half or a quarter of bfloat16's memory"
         },
     )
     prompt: ChoiceEnum(["audio", "text", "cascade", "none"]) = field(  # type: ignore[valid-type]
@@ -104,7 +104,7 @@ class AudioChatTask(SpeechTask):
         if cfg.llm_shards > 1 and cfg.llm_quantisation != "none":
             raise ValueError(
                 "--llm-quantisation must be 'none' with --llm-shards, but is "
-                f"{cfg.llm_quantisation!r}; weights in 8 bits cannot be shared out."
+                f"{cfg.llm_quantisation!r}; quantised weights cannot be shared out."
             )
         llm_path = check_llm_path(cfg.llm)
         self.template = load_template(llm_path)

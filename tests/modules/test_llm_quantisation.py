@@ -1,4 +1,4 @@
-"""An LLM in 8 bits: half the bytes, the dequantised weights' numbers, gradients, no other LLM."""
+"""An LLM in 8 or 4 bits: fewer bytes, the dequantised weights' numbers, gradients, no other LLM."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ import tiny
 import torch
 from llm_memory import stored_bytes
 from torch import Tensor
+from torchao.quantization import NF4Tensor
 from transformers import AutoModelForCausalLM
 
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
@@ -21,13 +22,25 @@ LENGTHS = [9, 14]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of ordinary weights: those of other tests are so large that every rounding shows."""
-    sizes = {"hidden_size": 128, "intermediate_size": 256, "initializer_range": 0.05}
+    sizes = {"hidden_size": 256, "intermediate_size": 512, "initializer_range": 0.04}
     return tiny.make_llm(tmp_path_factory.mktemp("quantised") / "llm", **sizes)
 
 
+@pytest.fixture(scope="module", params=["int8", "nf4"])
+def quantisation(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def llm(folder: Path) -> FrozenLlm:
-    return load_llm(folder, torch.float32, "int8")
+def llm(folder: Path, quantisation: str) -> FrozenLlm:
+    return load_llm(folder, torch.float32, quantisation)
+
+
+def dequantised(parameter: Tensor) -> Tensor:
+    """A plain tensor of the numbers that it stands for."""
+    if isinstance(parameter, NF4Tensor):
+        return parameter.get_original_weight().float()
+    return parameter.dequantize().float()  # of a plain one: itself
 
 
 def answer(llm: FrozenLlm, embeddings: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,34 +52,37 @@ def answer(llm: FrozenLlm, embeddings: Tensor) -> tuple[Tensor, Tensor]:
     return logits.detach(), leaf.grad
 
 
-def test_it_computes_with_the_dequantised_weights(folder: Path, llm: FrozenLlm):
-    """The same LLM with its weights rounded to 8 bits, as plain tensors."""
+def test_it_computes_with_the_dequantised_weights(folder: Path, llm: FrozenLlm, quantisation: str):
+    """The same LLM with its weights rounded, as plain tensors."""
     rounded, plain = load_llm(folder, torch.float32), load_llm(folder, torch.float32)
     quantised = dict(llm.causal_lm.named_parameters())
     for name, parameter in rounded.causal_lm.named_parameters():
-        if hasattr(quantised[name], "dequantize"):
-            parameter.data = quantised[name].dequantize().float()
+        parameter.data = dequantised(quantised[name])
     embeddings = llm.embed(torch.arange(3, 3 + sum(LENGTHS)))
     got, expected, original = (answer(model, embeddings) for model in (llm, rounded, plain))
     for mine, theirs, far in zip(got, expected, original):
         assert (mine - theirs).norm() < 1e-4 * theirs.norm()  # fp32, other order
-        # 127 steps to the largest of a row: about 1 % of the others, in 14 products
-        assert 1e-4 < (mine - far).norm() / far.norm() < 0.1
+        # int8: 127 steps to the largest of a row, about 1 % of the others; nf4: 16 values in all
+        low, high = {"int8": (1e-4, 0.1), "nf4": (1e-2, 0.5)}[quantisation]
+        assert low < (mine - far).norm() / far.norm() < high
 
 
-def test_the_layers_weigh_a_quarter_of_float32(llm: FrozenLlm, folder: Path):
+def test_the_layers_weigh_less(llm: FrozenLlm, folder: Path, quantisation: str):
     plain = dict(load_llm(folder, torch.float32).causal_lm.named_parameters())
     for name, parameter in llm.causal_lm.named_parameters():
-        if "_proj" in name:  # a byte each, and a scale per row
-            expected = parameter.numel() + 4 * parameter.size(0)
-        else:
-            expected = 4 * parameter.numel()
+        expected = 4.0 * parameter.numel()
+        if "_proj" in name and quantisation == "int8":  # a byte each, a scale and a zero per row
+            expected = parameter.numel() + 5 * parameter.size(0)
+        elif (
+            "_proj" in name
+        ):  # half a byte, a byte per 64, two scales per 64 x 256; 16 values, a mean
+            expected = parameter.numel() * (1 / 2 + 1 / 64 + 4 / (64 * 256)) + 17 * 4
         assert stored_bytes(parameter) == expected, name
         assert parameter.shape == plain[name].shape
 
 
 def test_it_is_the_same_llm_for_checkpoints(folder: Path, llm: FrozenLlm):
-    """What is stored is what is identified: a training may go on in 8 bits, or without."""
+    """What is stored is what is identified: a training may go on quantised, or not."""
     assert llm.fingerprint == load_llm(folder, torch.bfloat16).fingerprint
     wrapper = torch.nn.ModuleDict({"llm": llm, "own": torch.nn.Linear(2, 2)})
     embeddings = llm.embed(torch.arange(23))
@@ -94,6 +110,14 @@ def test_only_safetensors_are_quantised(folder: Path, tmp_path: Path):
         ValueError, match="use its copy in Hugging Face format, or leave quantisati"
     ):
         load_llm(pickled, torch.float32, "int8")
+
+
+def test_sizes_that_nf4_has_no_blocks_for(tmp_path: Path):
+    small = tiny.make_llm(tmp_path / "llm")
+    with pytest.raises(
+        ValueError, match=r"multiples of 16,384 entries .* 'layers.0.self_attn.q_proj' has 1,"
+    ):
+        load_llm(small, torch.float32, "nf4")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
