@@ -205,10 +205,10 @@ def test_the_llm_may_be_held_in_8_bits(data_folder, llm_path):
     assert all(p.grad is not None for p in quantised.parameters() if p.requires_grad)
 
 
-def test_8_bits_are_not_shared_out(data_folder, llm_path):
+def test_quantised_weights_are_not_shared_out(data_folder, llm_path):
     config = AudioChatConfig(data=str(data_folder), llm=str(llm_path))
     config.llm_shards, config.llm_quantisation = 2, "int8"
-    with pytest.raises(ValueError, match="must be 'none' with --llm-shards, but is 'int8'; weigh"):
+    with pytest.raises(ValueError, match="must be 'none' with --llm-shards, but is 'int8'; quant"):
         AudioChatTask(config)
 
 
