@@ -44,8 +44,10 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "speech": ["espeakng-loader>=0.2.4"],  # data_prep/synthesise_speech.py
+        "speech": ["espeakng-loader>=0.2.4", "num2words>=0.5.14"],  # data_prep: synthesised speech
         "plot": ["matplotlib>=3.8"],  # the pictures of the examples, and of report_responses.py
+        "evaluate": ["scipy>=1.11", "statsmodels>=0.14.5", "matplotlib>=3.8"],
+        "demo": ["gradio>=6,<7"],  # the page in the browser
         "quantisation": ["torchao>=0.18,<0.19"],  # --llm-quantisation
         "endpoint": ["openai>=2,<4"],  # data_prep/generate_responses.py --endpoint
         "dev": [
@@ -55,6 +57,7 @@ setup(
             "pyyaml",
             "ruff",
             "mypy",
+            "playwright>=1.50",  # pages, in a Chromium that is there
             "openai>=2,<4",
             "torchao>=0.18,<0.19",
             "transformers[serving]",  # a real server for the tests of --endpoint
