@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "models": {"data", "modules"},
     "criterions": {"modules", "metrics"},
     "tasks": {"data", "modules", "metrics", "models"},
+    "evaluate": {"data", "modules", "metrics", "models", "tasks", "saving"},
     "plan": {"data", "modules", "models", "tasks"},
 }
 

@@ -21,9 +21,8 @@ from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.cost_limit import cut_by_cost
 from fairseq_audiochat.data.fbank import Features
 from fairseq_audiochat.data.limits import audio_limit
-from fairseq_audiochat.data.manifest import Manifest, Utterance
+from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.padding import pad_features, pad_tokens
-from fairseq_audiochat.data.response_record import Response
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.data.spec_augment import SpecAugment
 from fairseq_audiochat.data.speech_dataset import SpeechDataset
@@ -131,8 +130,8 @@ class ChatDataset(SpeechDataset):
         return prompts + self.responses.lengths()[indices]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        utterance, response = self.manifest[index], self.responses[index]
-        self._refuse_stale(utterance, response)
+        utterance = self.manifest[index]
+        response = self.responses.to_transcript(index, self.template)
         spoken = self.prompts is PromptKind.AUDIO
         prompts = {
             PromptKind.AUDIO: self._audio_prompt,
@@ -146,14 +145,6 @@ class ChatDataset(SpeechDataset):
             "clips": [self.features(index)] if spoken else [],
             "target": response.target(self.template.eos_id),
         }
-
-    def _refuse_stale(self, utterance: Utterance, response: Response) -> None:
-        if response.prompt != self.template.prompt(Conversation.of_text(utterance.text)):
-            raise ValueError(
-                f"{self.responses.path}: a response must be to the manifest's transcript, but that "
-                f"of utterance {utterance.id!r} is to {self.template.decode(response.prompt)!r}; "
-                "generate the responses again with data_prep/generate_responses.py."
-            )
 
     def collater(self, items: list[dict[str, Any]]) -> dict[str, Any]:
         """A batch: prompts (see `collate_prompts`), targets ``(B, L)`` and decoder inputs.

@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fairseq_audiochat.data.chat_template import ChatTemplate
+from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.response_record import FORMAT, REGENERATE, Response, read_header
 from fairseq_audiochat.data.response_table import parse_responses
@@ -50,6 +52,21 @@ class Responses:
         """The response to utterance ``index`` of the manifest."""
         row = index if self._rows is None else int(self._rows[index])
         return Response(*self._table.row(row, Response._fields))
+
+    def to_transcript(self, index: int, template: ChatTemplate) -> Response:
+        """The response to utterance ``index``, which is to the transcript that it has now.
+
+        Raises:
+            ValueError: If the transcript has changed since it was answered.
+        """
+        utterance, response = self._manifest[index], self[index]
+        if response.prompt != template.prompt(Conversation.of_text(utterance.text)):
+            raise ValueError(
+                f"{self.path}: a response must be to the manifest's transcript, but that "
+                f"of utterance {utterance.id!r} is to {template.decode(response.prompt)!r}; "
+                f"{REGENERATE}."
+            )
+        return response
 
     def lengths(self) -> npt.NDArray[np.int32]:
         """Target tokens (response, and EOS where there is one) per utterance."""

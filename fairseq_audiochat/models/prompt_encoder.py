@@ -20,28 +20,16 @@ from fairseq_audiochat.modules.prompt_assembly import (
 EncoderOut = Dict[str, List[Tensor]]
 
 
-class PromptEncoder(FairseqEncoder):
-    """Encodes recordings and puts them between the embeddings of the prompt's tokens.
+class TextPromptEncoder(FairseqEncoder):
+    """Looks up the embeddings of the prompt's tokens; there are no recordings.
 
     Args:
-        audio_encoder: From features to frames.
-        adapter: From frames to embeddings of the LLM's width.
         embed_tokens: The frozen LLM's embedding lookup.
-        dtype: In which the audio encoder and the adapter compute.
     """
 
-    def __init__(
-        self,
-        audio_encoder: ConformerEncoder,
-        adapter: AudioAdapter,
-        embed_tokens: Callable[[Tensor], Tensor],
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
+    def __init__(self, embed_tokens: Callable[[Tensor], Tensor]) -> None:
         super().__init__(dictionary=None)
-        self.audio_encoder = audio_encoder
-        self.adapter = adapter
         self.embed_tokens = embed_tokens
-        self.dtype = dtype
 
     def forward(
         self,
@@ -62,7 +50,10 @@ class PromptEncoder(FairseqEncoder):
         is_entry = length_mask(src_lengths, src_tokens.size(1))
         tokens = src_tokens.masked_fill(placeholders | ~is_entry, 0)  # any id: not looked at
         embeddings = self.embed_tokens(tokens)
-        audio, audio_lengths = self.embed_audio(features, frame_lengths)
+        if len(features):
+            audio, audio_lengths = self.embed_audio(features, frame_lengths)
+        else:
+            audio, audio_lengths = features.new_zeros(0, 0, embeddings.size(-1)), frame_lengths
         prompts = assemble_prompts(embeddings, src_lengths, placeholders, audio, audio_lengths)
         rows = torch.arange(len(src_tokens), device=src_tokens.device)
         prefix = embeddings[0, : common_prefix_length(tokens, src_lengths, placeholders)]
@@ -74,18 +65,8 @@ class PromptEncoder(FairseqEncoder):
         }
 
     def embed_audio(self, features: Tensor, frame_lengths: Tensor) -> "tuple[Tensor, Tensor]":
-        """Embeddings ``(C, A, D)`` of recordings ``(C, T, 80)``, and their lengths ``(C,)``."""
-        if len(features) == 0:  # a prompt of text alone
-            width = self.adapter.projection.out_features
-            return features.new_zeros(0, 0, width), frame_lengths
-        with computing_in(self.dtype, features.device):
-            frames, lengths = self.audio_encoder(features, frame_lengths)
-            adapted: tuple[Tensor, Tensor] = self.adapter(frames, lengths)
-        return adapted
-
-    def audio_positions(self, frame_lengths: Any) -> Any:
-        """Prompt positions of recordings with that many 10 ms frames (tensor or array)."""
-        return self.adapter.output_lengths(self.audio_encoder.output_lengths(frame_lengths))
+        """Embeddings of recordings, which only a `PromptEncoder` makes."""
+        raise NotImplementedError("Recordings need a PromptEncoder.")
 
     def reorder_encoder_out(self, encoder_out: EncoderOut, new_order: Tensor) -> EncoderOut:
         """Let rows read other prompts; the prompts themselves are never copied."""
@@ -95,6 +76,40 @@ class PromptEncoder(FairseqEncoder):
     def max_positions(self) -> None:
         """No limit of its own."""
         return
+
+
+class PromptEncoder(TextPromptEncoder):
+    """Encodes recordings and puts them between the embeddings of the prompt's tokens.
+
+    Args:
+        audio_encoder: From features to frames.
+        adapter: From frames to embeddings of the LLM's width.
+        embed_tokens: The frozen LLM's embedding lookup.
+        dtype: In which the audio encoder and the adapter compute.
+    """
+
+    def __init__(
+        self,
+        audio_encoder: ConformerEncoder,
+        adapter: AudioAdapter,
+        embed_tokens: Callable[[Tensor], Tensor],
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(embed_tokens)
+        self.audio_encoder = audio_encoder
+        self.adapter = adapter
+        self.dtype = dtype
+
+    def embed_audio(self, features: Tensor, frame_lengths: Tensor) -> "tuple[Tensor, Tensor]":
+        """Embeddings ``(C, A, D)`` of recordings ``(C, T, 80)``, and their lengths ``(C,)``."""
+        with computing_in(self.dtype, features.device):
+            frames, lengths = self.audio_encoder(features, frame_lengths)
+            adapted: tuple[Tensor, Tensor] = self.adapter(frames, lengths)
+        return adapted
+
+    def audio_positions(self, frame_lengths: Any) -> Any:
+        """Prompt positions of recordings with that many 10 ms frames (tensor or array)."""
+        return self.adapter.output_lengths(self.audio_encoder.output_lengths(frame_lengths))
 
 
 def prompts_of(encoder_out: EncoderOut) -> PromptEmbeddings:

@@ -44,6 +44,24 @@ def response_loss(
     return loss, correct
 
 
+@torch.no_grad()
+def response_nats(
+    hidden: Tensor, head: nn.Linear, targets: Tensor, logits_per_chunk: int = _LOGITS_PER_CHUNK
+) -> Tensor:
+    """The cross-entropy of each response token; the arguments are those of `response_loss`.
+
+    Returns:
+        Float32 ``(N,)``.
+    """
+    tokens = max(1, logits_per_chunk // head.out_features)
+    with torch.autocast(hidden.device.type, enabled=False):
+        nats = [
+            F.cross_entropy(head(states).float(), target, reduction="none")
+            for states, target in zip(hidden.split(tokens), targets.split(tokens))
+        ]
+    return torch.cat(nats)
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Computes the gradient in the forward pass, while a chunk's logits are there."""
 

@@ -149,8 +149,7 @@ class AudioChatTask(SpeechTask):
         is_training = is_training_call(kwargs)
         manifest = self.manifest(split)
         responses = Responses(self.path(f"{split}.responses.jsonl"), manifest)
-        self._refuse_other_template(responses)
-        self._refuse_other_llm(responses)
+        self.check_responses(responses)
         self.datasets[split] = ChatDataset(
             manifest,
             responses,
@@ -163,6 +162,28 @@ class AudioChatTask(SpeechTask):
             max_llm_positions=self.cfg.max_llm_positions,
         )
         self.announce(split, is_training)
+
+    def check_responses(self, responses: Responses) -> None:
+        """Refuse responses that this LLM did not give, or not to this template.
+
+        Raises:
+            ValueError: With what differs.
+        """
+        template = responses.header.template
+        if template and template != self.template.name:  # the first files named none
+            raise ValueError(
+                f"{responses.path}: responses must be to the LLM's chat template "
+                f"{self.template.name!r}, but are to {template!r}; generate them again with "
+                "data_prep/generate_responses.py."
+            )
+        if self._llm is None:
+            return
+        difference = self._llm.fingerprint.difference_from(responses.header.llm)
+        if difference:
+            raise ValueError(
+                f"{responses.path}: responses must be those of the LLM in --llm, but differ: "
+                f"{difference}; generate them again with data_prep/generate_responses.py."
+            )
 
     def train_step(self, sample: Dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Train on recordings.
@@ -247,22 +268,3 @@ class AudioChatTask(SpeechTask):
             return {}
         errors = self._cascade.replace_audio(sample, self.load_llm().max_positions)
         return {"prompt_word_errors": errors.errors, "prompt_words": errors.words}
-
-    def _refuse_other_template(self, responses: Responses) -> None:
-        template = responses.header.template
-        if template and template != self.template.name:  # the first files named none
-            raise ValueError(
-                f"{responses.path}: responses must be to the LLM's chat template "
-                f"{self.template.name!r}, but are to {template!r}; generate them again with "
-                "data_prep/generate_responses.py."
-            )
-
-    def _refuse_other_llm(self, responses: Responses) -> None:
-        if self._llm is None:
-            return
-        difference = self._llm.fingerprint.difference_from(responses.header.llm)
-        if difference:
-            raise ValueError(
-                f"{responses.path}: responses must be those of the LLM in --llm, but differ: "
-                f"{difference}; generate them again with data_prep/generate_responses.py."
-            )

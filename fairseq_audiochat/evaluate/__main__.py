@@ -1,0 +1,60 @@
+"""``python -m fairseq_audiochat.evaluate COMMAND``: the paper's tables and figures.
+
+Each command is a module of this package with ``add_arguments(parser)`` and ``run(args)``; its
+docstring's first line is its help. What a command computed lies in ``--output`` as records, and
+``report`` makes the tables and pictures again from these alone.
+"""
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "perplexity": "WER of the prompts and perplexity of the responses (Table 2)",
+    "report": "tables and pictures again from the records of an output folder",
+}
+"""Modules of this package that are commands, and what each is for."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; gives the program's exit code. A user's mistake ends in one sentence."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    logging.disable(logging.WARNING)  # what fairseq, transformers and matplotlib say of themselves
+    try:
+        args = parser(words[:1]).parse_args(words)
+        with warnings.catch_warnings(action="ignore"):
+            return int(args.run(args) or 0)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: give the same command again to go on", file=sys.stderr)
+        return 130
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def parser(chosen: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The command line; only the ``chosen`` commands are imported and know their options."""
+    made = argparse.ArgumentParser(
+        prog="python -m fairseq_audiochat.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = made.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        one = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        if name in chosen:
+            module = import_module(f"fairseq_audiochat.evaluate.{name.replace('-', '_')}")
+            one.description = module.__doc__
+            one.formatter_class = argparse.RawDescriptionHelpFormatter
+            module.add_arguments(one)
+            one.set_defaults(run=module.run)
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())

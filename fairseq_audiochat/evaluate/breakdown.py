@@ -1,0 +1,71 @@
+"""Groups of utterances: by a cascade's word error rate, by length, by a manifest's column.
+
+Knows no scores.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fairseq_audiochat.evaluate.record_file import Record
+
+Groups = dict[str, list[str]]
+"""By the group's name, the ids of its utterances."""
+
+SECONDS = "seconds"
+WER = "wer"
+_WER_EDGES = (0.0, 10.0, 20.0, 40.0, 80.0)
+_QUARTERS = 4
+
+
+def by_wer(transcripts: Iterable[Record], ids: Sequence[str]) -> Groups:
+    """Groups by the word error rate of a cascade's transcript, in percent.
+
+    Args:
+        transcripts: The cascade's records.
+        ids: The utterances to group.
+    """
+    counts = {record["id"]: record for record in transcripts}
+    names = ["0", *(f"to {edge:g}" for edge in _WER_EDGES[1:]), f"over {_WER_EDGES[-1]:g}"]
+    groups: Groups = {name: [] for name in names}
+    for id in ids:
+        wer = 100.0 * counts[id]["word_errors"] / counts[id]["words"]
+        groups[names[int(np.searchsorted(_WER_EDGES, wer))]].append(id)
+    return _without_empty(groups)
+
+
+def by_seconds(utterances: Mapping[str, Mapping[str, Any]], ids: Sequence[str]) -> Groups:
+    """Four groups of about equal size, the shortest recordings first."""
+    seconds = np.array([utterances[id]["seconds"] for id in ids])
+    edges = np.quantile(seconds, np.linspace(0, 1, _QUARTERS + 1))
+    names = [f"{low:.1f} to {high:.1f}" for low, high in itertools.pairwise(edges)]
+    groups: Groups = {name: [] for name in names}
+    for id, value in zip(ids, seconds):
+        groups[names[min(int(np.searchsorted(edges[1:], value)), _QUARTERS - 1)]].append(id)
+    return _without_empty(groups)
+
+
+def by_column(
+    utterances: Mapping[str, Mapping[str, Any]], ids: Sequence[str], column: str, place: str
+) -> Groups:
+    """A group for each value of a column of the manifest, the largest first.
+
+    Raises:
+        ValueError: With ``place``, if the manifest has no such column.
+    """
+    groups: Groups = {}
+    for id in ids:
+        if column not in utterances[id]:
+            known = sorted(set(utterances[id]) - {"seconds", "text"})
+            raise ValueError(
+                f"{place}: --by must name 'wer', 'seconds' or a column of the manifest "
+                f"({', '.join(known) or 'it has none'}), but is {column!r}."
+            )
+        groups.setdefault(str(utterances[id][column]), []).append(id)
+    return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
+
+
+def _without_empty(groups: Groups) -> Groups:
+    return {name: ids for name, ids in groups.items() if ids}

@@ -1,0 +1,127 @@
+"""The options that every command with models shares, and what they name."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fairseq_audiochat.evaluate.arms import CASCADE, END_TO_END, NOTHING, TEXT, Arm, Systems
+from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet, name_of
+from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
+
+_DTYPES = ("float32", "bfloat16", "float16")
+_REFERENCE = "reference text"
+_NOTHING = "nothing in the prompt"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an evaluation runs on.
+
+    Args:
+        systems: The LLM, which opens arms.
+        arms: In the order of the tables.
+        test_sets: Likewise.
+        output: The output folder.
+        batch_size: Utterances at a time.
+        num_workers: Processes that read recordings.
+        seed: Of the statistics.
+    """
+
+    systems: Systems
+    arms: Sequence[Arm]
+    test_sets: Sequence[SpeechTestSet]
+    output: Path
+    batch_size: int
+    num_workers: int
+    seed: int
+
+
+def add_setup(parser: argparse.ArgumentParser) -> None:
+    """The options that `read_setup` reads."""
+    add = parser.add_argument
+    add("--llm", type=Path, required=True, help="folder of the chat LLM")
+    add("--llm-dtype", choices=_DTYPES, default="float32", help="in which it computes (float32)")
+    add(
+        "--llm-quantisation",
+        choices=list(QUANTISATIONS),
+        default="none",
+        help="how its weights are held (none)",
+    )
+    _add_named(parser, "--test-set", "FOLDER/SPLIT.tsv", "a manifest; may be given several times")
+    _add_named(parser, "--end-to-end", "CHECKPOINT", "of audio_chat; likewise")
+    _add_named(parser, "--cascade", "CHECKPOINT", "of audio_ctc, before the LLM; likewise")
+    add("--nothing", action="store_true", help="add a control: nothing in the prompt")
+    add("--output", type=Path, required=True, help="folder for records, tables and pictures")
+    add("--batch-size", type=int, default=8, help="utterances at a time (8)")
+    add("--num-workers", type=int, default=0, help="processes that read recordings (0: this one)")
+    add("--device", default=None, help="of torch (a GPU if there is one)")
+    add("--seed", type=int, default=1, help="of the statistics (1)")
+
+
+def _add_named(parser: argparse.ArgumentParser, option: str, what: str, meaning: str) -> None:
+    parser.add_argument(
+        option,
+        action="append",
+        default=[],
+        type=named_path,
+        metavar=f"[NAME=]{what}",
+        help=meaning,
+    )
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """``NAME=PATH``, or a path alone: its name is then made from it."""
+    name, equals, path = text.partition("=")
+    return (name, Path(path)) if equals else ("", Path(text))
+
+
+def read_setup(args: argparse.Namespace) -> Setup:
+    """Check the options.
+
+    Raises:
+        FileNotFoundError: If the LLM's folder is missing.
+        ValueError: If a name is given twice, or cannot name a file.
+    """
+    if not args.test_set:
+        raise ValueError("--test-set must be given at least once, but is not; name a manifest.")
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(args.device or default)
+    arms = [Arm(_REFERENCE, TEXT)]
+    for kind, given in ((END_TO_END, args.end_to_end), (CASCADE, args.cascade)):
+        arms += [Arm(name or _arm_name(kind, path), kind, path) for name, path in given]
+    if args.nothing:
+        arms.append(Arm(_NOTHING, NOTHING))
+    test_sets = [SpeechTestSet(name or name_of(path), path) for name, path in args.test_set]
+    _check_names([arm.name for arm in arms], "--end-to-end and --cascade")
+    _check_names([test_set.name for test_set in test_sets], "--test-set")
+    return Setup(
+        Systems(args.llm, args.llm_dtype, args.llm_quantisation, device),
+        arms,
+        test_sets,
+        args.output,
+        args.batch_size,
+        args.num_workers,
+        args.seed,
+    )
+
+
+def _arm_name(kind: str, path: Path) -> str:
+    """The folder's name tells more than that of ``checkpoint_best.pt``."""
+    return f"{kind} {path.resolve().parent.name} {path.stem.removeprefix('checkpoint_')}"
+
+
+def _check_names(names: Sequence[str], option: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"{option}: every name must be given once, but {name!r} is given "
+                f"{names.count(name)} times; put NAME= before the paths."
+            )
+        if "/" in name or name.startswith("."):
+            raise ValueError(
+                f"{option}: a name must be able to name a file, but is {name!r}; leave out the "
+                "slash, or the dot at its beginning."
+            )

@@ -1,0 +1,123 @@
+"""``run.json``: what an evaluation ran on, with digests, and by which program.
+
+An output folder is of one LLM in one dtype. Arms and test sets may be added to it later; one that
+is there must still be what it was. Knows nothing of models.
+"""
+
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import fairseq_audiochat
+from fairseq_audiochat.saving import whole_file
+
+FORMAT = "fairseq_audiochat.evaluation/1"
+_PACKAGES = ("torch", "torchaudio", "fairseq-fixed", "transformers", "sentencepiece", "jiwer")
+_CHUNK_BYTES = 1 << 24
+_OF_ALL = ("llm",)
+_BY_NAME = ("arms", "test_sets")
+
+
+def remember_run(folder: Path, described: Mapping[str, Any]) -> dict[str, Any]:
+    """Write or extend a folder's ``run.json``.
+
+    Args:
+        folder: The output folder; made if it is not there.
+        described: ``llm``, ``arms`` and ``test_sets`` (both by name), and settings under other
+            names.
+
+    Returns:
+        All of it, with the arms and test sets that were there before.
+
+    Raises:
+        ValueError: If the folder was made with another LLM, or something of the same name was
+            another thing.
+    """
+    path = folder / "run.json"
+    made = {"format": FORMAT, **described}
+    if path.exists():
+        before = read_run(folder)
+        _refuse_changes(path, before, made)
+        made = {**before, **made}
+        for part in _BY_NAME:
+            made[part] = {**before.get(part, {}), **described.get(part, {})}
+    made["runs"] = [*made.get("runs", []), _this_run()]
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(str(path)) as file:
+        file.write((json.dumps(made, indent=2, ensure_ascii=False) + "\n").encode())
+    return made
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` of an output folder says.
+
+    Raises:
+        FileNotFoundError: If the folder is none of an evaluation.
+        ValueError: If the file is of another format.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: the folder of an evaluation must hold it, but does not; give the folder that "
+            "was --output."
+        )
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = {}
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise ValueError(f"{path}: it must be of the format {FORMAT!r}, but is not; remove it.")
+    return found
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    sha = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            sha.update(chunk)
+    return sha.hexdigest()
+
+
+def _refuse_changes(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = [
+        name
+        for name in _OF_ALL
+        if name in now and name in before and _identity(before[name]) != _identity(now[name])
+    ]
+    for part in _BY_NAME:
+        earlier = before.get(part, {})
+        changed += [
+            f"{part}: {name}"
+            for name, value in now.get(part, {}).items()
+            if name in earlier and _identity(earlier[name]) != _identity(value)
+        ]
+    if changed:
+        raise ValueError(
+            f"{path}: an output folder must be gone on with as it was begun, but differs in "
+            f"{', '.join(changed)}; give another --output, or another name."
+        )
+
+
+def _identity(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes something itself: files may have been moved."""
+    return {name: value for name, value in described.items() if name != "path"}
+
+
+def _this_run() -> dict[str, Any]:
+    return {
+        "command": sys.argv[1:],
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"system": platform.platform(), "processor": platform.machine()},
+        "versions": {
+            "fairseq_audiochat": fairseq_audiochat.__version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
+    }
