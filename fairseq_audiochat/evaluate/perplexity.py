@@ -47,6 +47,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Score what is not scored yet, then write tables and pictures."""
     setup = read_setup(args)
+    responses = [Responses(test.responses_path, test.manifest) for test in setup.test_sets]
     remember_run(
         setup.output,
         {
@@ -60,12 +61,11 @@ def run(args: argparse.Namespace) -> None:
             "perplexity": {"by": args.by},
         },
     )
-    for test_set in setup.test_sets:
-        responses = Responses(test_set.responses_path, test_set.manifest)
-        setup.systems.task.check_responses(responses)
+    for test_set, its_responses in zip(setup.test_sets, responses):
+        setup.systems.task.check_responses(its_responses)
         _write_utterances(setup.output, test_set)
         for arm in setup.arms:
-            score_arm(setup, test_set, responses, arm)
+            score_arm(setup, test_set, its_responses, arm)
     write_report(setup.output, args.by)
 
 

@@ -47,11 +47,10 @@ class SpeechTestSet:
 
     def describe(self, *further: Path) -> dict[str, Any]:
         """The data's digests, for ``run.json``; ``further`` files belong to it."""
-        files = {path.name: digest(path) for path in further}
         return {
             "path": str(self.path.resolve()),
             "utterances": len(self.manifest),
-            "sha256": {self.path.name: digest(self.path), **files},
+            "sha256": {path.name: digest(path) for path in (self.path, *further)},
         }
 
     def utterances(self) -> Utterances:

@@ -1,0 +1,69 @@
+"""run.json: what may be added to an output folder, and what is refused."""
+
+import hashlib
+import json
+
+import pytest
+
+from fairseq_audiochat.evaluate.run_record import digest, read_run, remember_run
+
+BEGUN = {
+    "llm": {"fingerprint": "f", "dtype": "float32"},
+    "arms": {"e2e": {"kind": "end-to-end", "sha256": "1", "path": "/a"}},
+    "test_sets": {"mls": {"sha256": {"test.tsv": "2"}}},
+    "seed": 1,
+}
+
+
+def test_arms_and_test_sets_may_be_added(tmp_path):
+    remember_run(tmp_path, BEGUN)
+    more = {**BEGUN, "arms": {"ctc": {"kind": "cascade", "sha256": "3"}}, "seed": 2}
+    made = remember_run(tmp_path, more)
+    assert list(made["arms"]) == ["e2e", "ctc"]
+    assert made["seed"] == 2
+    assert len(made["runs"]) == 2
+    assert read_run(tmp_path) == made
+    assert set(made["runs"][0]["versions"]) > {
+        "torch",
+        "transformers",
+        "fairseq_audiochat",
+        "python",
+    }
+
+
+def test_a_checkpoint_may_have_moved(tmp_path):
+    remember_run(tmp_path, BEGUN)
+    remember_run(tmp_path, {"arms": {"e2e": {**BEGUN["arms"]["e2e"], "path": "/b"}}})
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"llm": {"fingerprint": "g", "dtype": "float32"}}, "llm"),
+        ({"arms": {"e2e": {"kind": "end-to-end", "sha256": "9"}}}, "arms: e2e"),
+        ({"test_sets": {"mls": {"sha256": {"test.tsv": "9"}}}}, "test_sets: mls"),
+    ],
+)
+def test_what_has_changed_is_refused(tmp_path, changed, named):
+    remember_run(tmp_path, BEGUN)
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(ValueError, match=f"gone on with as it was begun, but differs in {named};"):
+        remember_run(tmp_path, {**BEGUN, **changed})
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"run\.json: the folder of an evaluation must hold"
+    ):
+        read_run(tmp_path)
+    for content in ("[]", "{", json.dumps({"format": "other/1"})):
+        (tmp_path / "run.json").write_text(content)
+        with pytest.raises(ValueError, match="must be of the format"):
+            read_run(tmp_path)
+
+
+def test_digest_is_sha256(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc" * 1000)
+    assert digest(path) == hashlib.sha256(b"abc" * 1000).hexdigest()
