@@ -36,13 +36,17 @@ def test_readme_names_no_option_that_nothing_knows():
     assert named  # the pattern still finds the table
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))],
+)
 def test_files_that_a_document_names_exist(document: str):
     text = (ROOT / document).read_text(encoding="utf-8")
-    named = re.findall(r"\]\(([^)#:]+)\)", text)
-    named += re.findall(r"\b(?:data_prep|scripts|examples)/[\w./-]*\w\.(?:py|sh)\b", text)
-    assert [name for name in named if not (ROOT / name).exists()] == []
-    assert named
+    links = re.findall(r"\]\(([^)#:]+)\)", text)
+    named = re.findall(r"\b(?:data_prep|scripts|examples)/[\w./-]*\w\.(?:py|sh)\b", text)
+    missing = [link for link in links if not ((ROOT / document).parent / link).exists()]
+    assert missing + [name for name in named if not (ROOT / name).exists()] == []
+    assert links + named
 
 
 def test_changelog_describes_the_version():
