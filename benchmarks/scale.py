@@ -35,11 +35,12 @@ from fairseq.data import FairseqDataset
 from fairseq.data.iterators import EpochBatchIterator
 from side_by_side import peak_megabytes
 
-from fairseq_audiochat.data.chat_dataset import ChatDataset, PromptKind
+from fairseq_audiochat.data.chat_dataset import ChatDataset
 from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.epoch_batches import EpochBatches
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.prompt_batch import PromptKind
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.tasks._speech_task import SpeechTask, SpeechTaskConfig
 

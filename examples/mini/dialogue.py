@@ -18,7 +18,6 @@ from fairseq.checkpoint_utils import load_model_ensemble_and_task
 from logs import Question, read_questions
 from world import is_right
 
-from fairseq_audiochat.data.chat_dataset import collate_prompts
 from fairseq_audiochat.data.conversation import (
     AssistantTurn,
     AudioPart,
@@ -29,6 +28,7 @@ from fairseq_audiochat.data.conversation import (
 )
 from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.prompt_batch import collate_prompts
 
 _SEARCH = argparse.Namespace(beam=10, max_len_b=40)
 

@@ -36,12 +36,13 @@ class AsrDataset(SpeechDataset):
         max_audio_seconds: float | None = None,
     ) -> None:
         super().__init__(manifest, spec_augment)
+        self.without_text = manifest.without_text
         self.vocabulary = vocabulary
         self.max_audio_seconds = max_audio_seconds
 
     def unusable(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
         """Utterances without a word."""
-        return [("have an empty transcript", self.manifest.without_text()[indices])]
+        return [("have an empty transcript", self.without_text()[indices])]
 
     def exceeding(self, indices: Indices) -> list[tuple[str, npt.NDArray[np.bool_]]]:
         """Utterances over ``max_audio_seconds``."""

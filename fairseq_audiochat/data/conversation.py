@@ -89,6 +89,19 @@ class Conversation:
         """One spoken user turn, the prompt that the encoder is trained behind."""
         return Conversation([UserTurn([AudioPart(clip)])])
 
+    def written(self, texts: Sequence[str]) -> "Conversation":
+        """The conversation with texts in the places of its audio parts, in order."""
+        left = iter(texts)
+
+        def write(turn: Turn) -> Turn:
+            if isinstance(turn, AssistantTurn):
+                return turn
+            return UserTurn(
+                [next(left) if isinstance(part, AudioPart) else part for part in turn.parts]
+            )
+
+        return Conversation([write(turn) for turn in self.turns], self.system)
+
     def clips(self) -> "list[Any]":
         """The clips of all audio parts, in the order in which the prompt holds them."""
         return [

@@ -6,7 +6,7 @@ Knows no LLM and no manifest.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,8 +99,15 @@ def _short(value: str | None) -> str:
     return value if len(value) <= 60 else f"{value[:28]}...{value[-28:]}"
 
 
-def read_header(path: str | Path) -> ResponseHeader:
+def read_header(
+    path: str | Path, formats: Sequence[str] = _READABLE, regenerate: str = REGENERATE
+) -> ResponseHeader:
     """Read the provenance of a file of responses.
+
+    Args:
+        path: The file.
+        formats: Those that its first line may name; the newest is the first.
+        regenerate: The way out, for the error.
 
     Raises:
         ValueError: If its first line is no header of this format.
@@ -109,13 +116,13 @@ def read_header(path: str | Path) -> ResponseHeader:
         line = file.readline()
     try:
         fields = json.loads(line)
-        if fields.pop("format") in _READABLE:
+        if fields.pop("format") in formats:
             return ResponseHeader(**fields)
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise ValueError(
-        f"{path}:1: the first line must be a header of format {FORMAT!r}, but is {line[:80]!r}; "
-        f"{REGENERATE}."
+        f"{path}:1: the first line must be a header of format {formats[0]!r}, but is "
+        f"{line[:80]!r}; {regenerate}."
     )
 
 
@@ -141,7 +148,7 @@ def parse_record(line: str, place: str) -> Response:
     """
     try:
         record = Response(**json.loads(line))
-        valid = _is_valid(record)
+        valid = is_response(record)
     except (ValueError, TypeError):
         valid = False
     if not valid:
@@ -152,7 +159,8 @@ def parse_record(line: str, place: str) -> Response:
     return record
 
 
-def _is_valid(record: Response) -> bool:
+def is_response(record: Response) -> bool:
+    """Whether a record's fields have their types and fit together."""
     texts = (record.id, record.text, record.ended, record.excluded)
     if not (all(isinstance(text, str) for text in texts) and record.id and record.prompt):
         return False

@@ -31,6 +31,8 @@ class Responses:
         ValueError: If a record is bad, or responses and utterances do not match one to one.
     """
 
+    regenerate = REGENERATE
+
     def __init__(self, path: str | Path, manifest: Manifest) -> None:
         self.path = Path(path)
         if not self.path.is_file():

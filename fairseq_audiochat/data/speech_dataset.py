@@ -5,6 +5,8 @@ batch is dropped. Knows no tokenizer and no model.
 """
 
 import logging
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +16,24 @@ from fairseq.data import FairseqDataset
 from fairseq_audiochat.data.batches import Batches, Indices, cut_by_size
 from fairseq_audiochat.data.fbank import Features
 from fairseq_audiochat.data.features import read_features
-from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.manifest import Utterance
 from fairseq_audiochat.data.spec_augment import SpecAugment
 
 logger = logging.getLogger(__name__)
+
+
+class Listing(Protocol):
+    """What a dataset goes through: a manifest, or something that looks like one."""
+
+    path: Path
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Utterance: ...
+
+    @property
+    def n_frames(self) -> npt.NDArray[np.int32]:
+        """10 ms frames of each entry."""
 
 
 class SpeechDataset(FairseqDataset):
@@ -28,7 +44,7 @@ class SpeechDataset(FairseqDataset):
         spec_augment: Masks for training; None leaves the features as they are.
     """
 
-    def __init__(self, manifest: Manifest, spec_augment: SpecAugment | None = None) -> None:
+    def __init__(self, manifest: Listing, spec_augment: SpecAugment | None = None) -> None:
         self.manifest = manifest
         self.spec_augment = spec_augment
         # Shared with the data loading workers, which live longer than an epoch.
@@ -113,11 +129,15 @@ class SpeechDataset(FairseqDataset):
         Raises:
             ValueError: If the manifest's length is of another kind: batches are made by it.
         """
-        utterance = self.manifest[index]
+        return self.features_of(self.manifest, index)
+
+    def features_of(self, manifest: Listing, index: int) -> Features:
+        """The features of a manifest's utterance; see `features`."""
+        utterance = manifest[index]
         features = read_features(utterance)
         if not 0.5 < len(features) / utterance.n_frames < 2:
             raise ValueError(
-                f"{self.manifest.path}: 'n_frames' must count 10 ms frames, but is "
+                f"{manifest.path}: 'n_frames' must count 10 ms frames, but is "
                 f"{utterance.n_frames} for {len(features)} (utterance {utterance.id!r}); a "
                 "manifest for waveforms counts samples: divide by 160."
             )

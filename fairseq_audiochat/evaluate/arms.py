@@ -15,8 +15,8 @@ import torch
 from fairseq.checkpoint_utils import load_checkpoint_to_cpu, load_model_ensemble_and_task
 from fairseq.models import FairseqEncoderDecoderModel
 
-from fairseq_audiochat.data.chat_dataset import PromptKind
 from fairseq_audiochat.data.chat_template import ChatTemplate
+from fairseq_audiochat.data.prompt_batch import PromptKind
 from fairseq_audiochat.evaluate.run_record import digest
 from fairseq_audiochat.models.llm_decoder import LlmDecoder
 from fairseq_audiochat.models.prompt_encoder import PromptEncoder, TextPromptEncoder

@@ -11,13 +11,13 @@ import torch
 from fairseq.utils import apply_to_sample
 from torch.utils.data import DataLoader, Dataset
 
-from fairseq_audiochat.data.chat_dataset import PromptKind, collate_prompts
 from fairseq_audiochat.data.chat_template import ChatTemplate
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.fbank import Features
 from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Manifest, Utterance
 from fairseq_audiochat.data.padding import pad_tokens
+from fairseq_audiochat.data.prompt_batch import PromptKind, collate_prompts
 
 Prompt = dict[str, Any]
 """``row``, ``ids`` (with placeholders for recordings), ``clips``, ``target`` (maybe empty)."""

@@ -13,9 +13,10 @@ from transformers import AutoModelForCausalLM
 
 from fairseq_audiochat.data.asr_dataset import AsrDataset
 from fairseq_audiochat.data.batches import Batches, Indices
-from fairseq_audiochat.data.chat_dataset import ChatDataset, PromptKind
+from fairseq_audiochat.data.chat_dataset import ChatDataset
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.fbank import NUM_MEL_BINS
+from fairseq_audiochat.data.prompt_batch import PromptKind
 from fairseq_audiochat.data.speech_dataset import SpeechDataset
 from fairseq_audiochat.data.vocabulary import Vocabulary
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmModel, read_encoder_checkpoint
@@ -123,8 +124,17 @@ class PlannedChat(AudioChatTask):
         for index in indices:
             utterance = dataset.manifest[index]
             features = np.zeros((utterance.n_frames, NUM_MEL_BINS), dtype=np.float32)
-            item = {"index": index, "utterance": utterance, "prompt": prompt, "clips": [features]}
-            items.append({**item, "target": [0] * int(lengths[index])})
+            items.append(
+                {
+                    "index": index,
+                    "id": utterance.id,
+                    "transcripts": [utterance.text],
+                    "conversation": Conversation.of_audio(),
+                    "prompt": prompt,
+                    "clips": [features],
+                    "target": [0] * int(lengths[index]),
+                }
+            )
         return dataset.collater(items)
 
     def positions(self, dataset: ChatDataset, model: Any) -> Indices:

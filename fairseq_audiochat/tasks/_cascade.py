@@ -7,9 +7,8 @@ import torch
 from fairseq.checkpoint_utils import load_checkpoint_to_cpu, load_model_ensemble_and_task
 from torch import Tensor
 
-from fairseq_audiochat.data.chat_dataset import collate_prompts
 from fairseq_audiochat.data.chat_template import ChatTemplate
-from fairseq_audiochat.data.conversation import Conversation
+from fairseq_audiochat.data.prompt_batch import collate_prompts
 from fairseq_audiochat.metrics.word_errors import WordErrors, word_errors
 from fairseq_audiochat.models.conformer_ctc import ConformerCtcModel
 from fairseq_audiochat.tasks.audio_ctc import AudioCtcTask
@@ -68,7 +67,11 @@ class Cascade:
         net_input = sample["net_input"]
         features, frame_lengths = net_input["features"], net_input["frame_lengths"]
         transcripts = self.transcribe(features, frame_lengths)
-        prompts = [self.template.prompt(Conversation.of_text(text)) for text in transcripts]
+        left = iter(transcripts)
+        prompts = [
+            self.template.prompt(conversation.written([next(left) for _ in conversation.clips()]))
+            for conversation in sample["conversations"]
+        ]
         self._refuse_long(sample, prompts, max_positions)
         text_input = collate_prompts(prompts, [[] for _ in prompts], self.pad)
         net_input.update({name: part.to(features.device) for name, part in text_input.items()})

@@ -12,10 +12,13 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 from omegaconf import MISSING, DictConfig
 
-from fairseq_audiochat.data.chat_dataset import ChatDataset, PromptKind
+from fairseq_audiochat.data.chat_dataset import ChatDataset
 from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
+from fairseq_audiochat.data.dialogue_dataset import DialogueDataset
+from fairseq_audiochat.data.dialogues import Dialogues
 from fairseq_audiochat.data.llm_dictionary import LlmDictionary
+from fairseq_audiochat.data.prompt_batch import PromptKind
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.data.template_loading import load_template
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmModel, read_encoder_checkpoint
@@ -144,26 +147,28 @@ class AudioChatTask(SpeechTask):
         """Open a split with its responses; only the one that is trained on is augmented.
 
         Raises:
-            ValueError: If the responses are another LLM's.
+            ValueError: If the responses are another LLM's, or the split has both responses and
+                dialogues.
         """
         is_training = is_training_call(kwargs)
-        manifest = self.manifest(split)
-        responses = Responses(self.path(f"{split}.responses.jsonl"), manifest)
-        self.check_responses(responses)
-        self.datasets[split] = ChatDataset(
-            manifest,
-            responses,
-            self.template,
-            prompts=PromptKind.of(str(self.cfg.prompt)),
-            pad=self._dictionary.pad(),
-            spec_augment=self.spec_augment(is_training),
-            max_audio_seconds=self.cfg.max_audio_seconds if is_training else None,
-            context=self._context,
-            max_llm_positions=self.cfg.max_llm_positions,
-        )
+        settings = {
+            "template": self.template,
+            "prompts": PromptKind.of(str(self.cfg.prompt)),
+            "pad": self._dictionary.pad(),
+            "spec_augment": self.spec_augment(is_training),
+            "max_audio_seconds": self.cfg.max_audio_seconds if is_training else None,
+            "context": self._context,
+            "max_llm_positions": self.cfg.max_llm_positions,
+        }
+        answered = self._answered(split)
+        self.check_responses(answered)
+        if isinstance(answered, Dialogues):
+            self.datasets[split] = DialogueDataset(answered, **settings)
+        else:
+            self.datasets[split] = ChatDataset(self.manifest(split), answered, **settings)
         self.announce(split, is_training)
 
-    def check_responses(self, responses: Responses) -> None:
+    def check_responses(self, responses: "Responses | Dialogues") -> None:
         """Refuse responses that this LLM did not give, or not to this template.
 
         Raises:
@@ -173,8 +178,7 @@ class AudioChatTask(SpeechTask):
         if template and template != self.template.name:  # the first files named none
             raise ValueError(
                 f"{responses.path}: responses must be to the LLM's chat template "
-                f"{self.template.name!r}, but are to {template!r}; generate them again with "
-                "data_prep/generate_responses.py."
+                f"{self.template.name!r}, but are to {template!r}; {responses.regenerate}."
             )
         if self._llm is None:
             return
@@ -182,8 +186,22 @@ class AudioChatTask(SpeechTask):
         if difference:
             raise ValueError(
                 f"{responses.path}: responses must be those of the LLM in --llm, but differ: "
-                f"{difference}; generate them again with data_prep/generate_responses.py."
+                f"{difference}; {responses.regenerate}."
             )
+
+    def _answered(self, split: str) -> "Responses | Dialogues":
+        """The responses to a split's utterances, or its dialogues."""
+        manifest = self.manifest(split)
+        responses = self.path(f"{split}.responses.jsonl")
+        dialogues = self.path(f"{split}.dialogues.jsonl")
+        if not dialogues.exists():
+            return Responses(responses, manifest)
+        if responses.exists():
+            raise ValueError(
+                f"{dialogues}: a split must have responses or dialogues, but {responses.name} is "
+                "there too; give one of them another folder (a single turn may be a dialogue)."
+            )
+        return Dialogues(dialogues, manifest)
 
     def train_step(self, sample: Dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Train on recordings.

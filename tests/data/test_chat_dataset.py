@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_audiochat.data.chat_dataset import (
-    ChatDataset,
-    PromptKind,
-    collate_prompts,
-)
+from fairseq_audiochat.data.chat_dataset import ChatDataset
 from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 from fairseq_audiochat.data.context_limit import ContextLimit
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.limits import exclude
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.manifest import Manifest, write_manifest
+from fairseq_audiochat.data.prompt_batch import PromptKind, collate_prompts
 from fairseq_audiochat.data.responses import Responses
 
 PAD = 9_999
