@@ -58,3 +58,11 @@ def test_nothing_names_a_machine():
     texts = [README, *((ROOT / name).read_text() for name in ("setup.py", "constraints.txt"))]
     texts += [path.read_text(encoding="utf-8") for path in (ROOT / "scripts").glob("*.sh")]
     assert not [match for text in texts for match in re.findall(r"/(?:root|home)/\w+", text)]
+
+
+def test_dialogues_name_every_option_of_their_script():
+    from answer_dialogues import parser
+
+    text = (ROOT / "docs/dialogues.md").read_text(encoding="utf-8")
+    options = {option for action in parser()._actions for option in action.option_strings}
+    assert {option for option in options - {"-h", "--help"} if option not in text} == set()

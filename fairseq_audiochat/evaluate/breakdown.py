@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_audiochat.evaluate.record_file import Record
+from fairseq_audiochat.data.record_file import Record
 
 Groups = dict[str, list[str]]
 """By the group's name, the ids of its utterances."""

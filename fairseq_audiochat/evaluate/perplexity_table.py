@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fairseq_audiochat.data.record_file import Record, read
 from fairseq_audiochat.evaluate.arms import CASCADE, END_TO_END
 from fairseq_audiochat.evaluate.breakdown import (
     SECONDS,
@@ -15,7 +16,6 @@ from fairseq_audiochat.evaluate.breakdown import (
     by_wer,
 )
 from fairseq_audiochat.evaluate.markdown import as_markdown
-from fairseq_audiochat.evaluate.record_file import Record, read
 from fairseq_audiochat.metrics.bootstrap import (
     perplexity_interval,
     perplexity_ratio_interval,

@@ -16,10 +16,10 @@ from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 from fairseq_audiochat.data.fbank import Features
 from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Manifest, Utterance
+from fairseq_audiochat.data.record_file import Record, complete
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.evaluate.arms import Arm, Systems
 from fairseq_audiochat.evaluate.prompts import Prompts, batches_of, collate, load
-from fairseq_audiochat.evaluate.record_file import Record, complete
 from fairseq_audiochat.modules.losses import response_nats
 
 _NO_ROOM = "needs {} positions of the LLM's {}"

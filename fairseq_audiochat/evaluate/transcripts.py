@@ -13,9 +13,9 @@ from fairseq_audiochat.data.fbank import Features
 from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Manifest, Utterance
 from fairseq_audiochat.data.padding import pad_features
+from fairseq_audiochat.data.record_file import Record, complete
 from fairseq_audiochat.evaluate.arms import Arm, Systems
 from fairseq_audiochat.evaluate.prompts import batches_of, load
-from fairseq_audiochat.evaluate.record_file import Record, complete
 from fairseq_audiochat.metrics.word_errors import word_errors
 
 

@@ -10,8 +10,8 @@ from fairseq.checkpoint_utils import load_model_ensemble_and_task
 
 from fairseq_audiochat.criterions.response_distillation import ResponseDistillationCriterion
 from fairseq_audiochat.data.manifest import Manifest, write_manifest
+from fairseq_audiochat.data.record_file import read
 from fairseq_audiochat.evaluate.__main__ import main
-from fairseq_audiochat.evaluate.record_file import read
 
 REFERENCE, NOTHING = "reference text", "nothing in the prompt"
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from fairseq_audiochat.evaluate.record_file import complete, read
+from fairseq_audiochat.data.record_file import complete, read
 
 UNITS = [["a", "b"], [], ["c"], ["d", "e", "f"]]
 
@@ -88,3 +88,15 @@ def test_a_bad_line_is_named(tmp_path, line):
         ValueError, match=r"arm\.jsonl:2: a line must be a JSON record with an 'id'"
     ):
         read(path)
+
+
+def test_a_header_stands_before_the_records_whatever_was_cut(tmp_path, whole):
+    path = tmp_path / "arm.jsonl"
+    content = b'{"seed": 1}\n' + whole
+    for cut in (0, 5, 11, 12, 40, len(content)):
+        path.write_bytes(content[:cut])
+        records = complete(path, UNITS, compute, "arm", header='{"seed": 1}')
+        assert path.read_bytes() == content, cut
+        assert [record["id"] for record in records] == list("abcdef")
+    with pytest.raises(ValueError, match="but the file begins with another header"):
+        complete(path, UNITS, compute, "arm", header='{"seed": 2}')

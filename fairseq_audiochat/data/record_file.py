@@ -21,6 +21,7 @@ def complete(
     units: Sequence[Sequence[str]],
     compute: Callable[[int], Iterator[list[Record]]],
     shown_as: str,
+    header: str = "",
 ) -> list[Record]:
     """Compute the records that a file lacks, with a progress bar, and give all of them.
 
@@ -29,14 +30,16 @@ def complete(
         units: The ids of each unit, in order.
         compute: From a number n to the records of ``units[n:]``, one unit at a time.
         shown_as: What the progress bar calls it.
+        header: A first line, if there is to be one.
 
     Raises:
-        ValueError: If another process writes the file, or it holds other utterances.
+        ValueError: If another process writes the file, it begins with another header, or it
+            holds other records.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab+", buffering=0) as file:
         _lock(file, path)
-        done = _keep_whole_units(file, path, units)
+        done = _keep_whole_units(file, path, units, header)
         total = sum(map(len, units))
         finished = sum(map(len, units[:done]))
         with tqdm(total=total, initial=finished, desc=shown_as, unit="utt") as bar:
@@ -46,11 +49,11 @@ def complete(
                         "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records).encode()
                     )
                     bar.update(len(records))
-    return read(path)
+    return read(path, header)
 
 
-def read(path: Path) -> list[Record]:
-    """The records of a file.
+def read(path: Path, header: str = "") -> list[Record]:
+    """The records of a file, without the header that it begins with.
 
     Raises:
         ValueError: If a line is no record.
@@ -58,6 +61,8 @@ def read(path: Path) -> list[Record]:
     records = []
     with open(path, encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
+            if number == 1 and header:
+                continue
             try:
                 record = json.loads(line)
                 record["id"]
@@ -79,13 +84,16 @@ def _lock(file: BinaryIO, path: Path) -> None:
         ) from error
 
 
-def _keep_whole_units(file: BinaryIO, path: Path, units: Sequence[Sequence[str]]) -> int:
+def _keep_whole_units(
+    file: BinaryIO, path: Path, units: Sequence[Sequence[str]], header: str
+) -> int:
     """Cut off what stands behind the last whole unit; gives the number of units."""
     file.seek(0)
     lines = file.read().splitlines(keepends=True)
     if lines and not lines[-1].endswith(b"\n"):
         lines.pop()
-    done = end = first = 0
+    done = first = 0
+    end = _check_header(file, path, lines, header)
     for unit in units:
         here = lines[first : first + len(unit)]
         for line, expected in zip(here, unit):
@@ -95,6 +103,22 @@ def _keep_whole_units(file: BinaryIO, path: Path, units: Sequence[Sequence[str]]
         done, first, end = done + 1, first + len(unit), end + sum(map(len, here))
     file.truncate(end)
     return done
+
+
+def _check_header(file: BinaryIO, path: Path, lines: list[bytes], header: str) -> int:
+    """Write the header or take it off the lines; gives its length in bytes."""
+    if not header:
+        return 0
+    line = header.encode() + b"\n"
+    if not lines:
+        file.truncate(0)
+        file.write(line)
+    elif lines.pop(0) != line:
+        raise ValueError(
+            f"{path}: a run must be gone on with as it was begun, but the file begins with another "
+            "header; remove it to begin anew."
+        )
+    return len(line)
 
 
 def _check_id(line: bytes, expected: str, path: Path) -> None:
