@@ -35,6 +35,7 @@ class ScoredTestSet(NamedTuple):
         transcripts: By cascade, then by id.
         utterances: By id, what is known without listening.
         excluded: Utterances that some arm did not score: ``id``, ``arm``, ``reason``.
+        missing: Arms of the folder without records on this test set.
     """
 
     ids: list[str]
@@ -42,6 +43,7 @@ class ScoredTestSet(NamedTuple):
     transcripts: dict[str, dict[str, Record]]
     utterances: dict[str, dict[str, Any]]
     excluded: list[dict[str, str]]
+    missing: list[str]
 
 
 def results(folder: Path, run: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
@@ -60,16 +62,13 @@ def results(folder: Path, run: Mapping[str, Any], by: Sequence[str]) -> dict[str
 
 
 def read_records(folder: Path, run: Mapping[str, Any], test_set: str) -> ScoredTestSet:
-    """Read a test set's records; an utterance that one arm lacks counts in none.
-
-    Raises:
-        FileNotFoundError: If an arm was not scored.
-    """
-    scores = {arm: _by_id(folder / "scores" / test_set / f"{arm}.jsonl") for arm in run["arms"]}
+    """Read a test set's records; an utterance that one arm lacks counts in none."""
+    paths = {arm: folder / "scores" / test_set / f"{arm}.jsonl" for arm in run["arms"]}
+    scores = {arm: _by_id(path) for arm, path in paths.items() if path.is_file()}
     transcripts = {
         arm: _by_id(folder / "transcripts" / test_set / f"{arm}.jsonl")
-        for arm, described in run["arms"].items()
-        if described["kind"] == CASCADE
+        for arm in scores
+        if run["arms"][arm]["kind"] == CASCADE
     }
     known = json.loads((folder / "utterances" / f"{test_set}.json").read_text(encoding="utf-8"))
     excluded = [
@@ -80,15 +79,11 @@ def read_records(folder: Path, run: Mapping[str, Any], test_set: str) -> ScoredT
     ]
     left_out = {entry["id"] for entry in excluded}
     ids = [id for id in known if id not in left_out]
-    return ScoredTestSet(ids, scores, transcripts, known, excluded)
+    missing = [arm for arm in run["arms"] if arm not in scores]
+    return ScoredTestSet(ids, scores, transcripts, known, excluded, missing)
 
 
 def _by_id(path: Path) -> dict[str, Record]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: every arm of run.json must have records, but these are missing; give the "
-            "command that makes them again."
-        )
     return {record["id"]: record for record in read(path)}
 
 
@@ -105,6 +100,7 @@ def _test_set_results(
     return {
         "utterances": len(records.ids),
         "excluded": records.excluded,
+        "missing": records.missing,
         "arms": _arm_results(records, run, records.ids),
         "by": {
             title: {
@@ -134,13 +130,14 @@ def _arm_results(
 ) -> dict[str, dict[str, Any]]:
     """Perplexity and WER of each arm on the same utterances, compared with the first end-to-end."""
     seed = run["seed"]
-    compared = next((arm for arm, made in run["arms"].items() if made["kind"] == END_TO_END), None)
+    kinds = {arm: run["arms"][arm]["kind"] for arm in records.scores}
+    compared = next((arm for arm, kind in kinds.items() if kind == END_TO_END), None)
     tokens = [next(iter(records.scores.values()))[id]["tokens"] for id in ids]
     nats = {arm: [scores[id]["nats"] for id in ids] for arm, scores in records.scores.items()}
     found = {}
     for arm, own in nats.items():
         found[arm] = {
-            "kind": run["arms"][arm]["kind"],
+            "kind": kinds[arm],
             "tokens": sum(tokens),
             "perplexity": perplexity(sum(own), sum(tokens)),
             "interval": perplexity_interval(own, tokens, seed),
@@ -208,6 +205,7 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
         for name, arm in results["arms"].items()
         if arm.get("empty_transcripts")
     ]
+    notes += [f"{name} was not scored on this test set." for name in results["missing"]]
     excluded = results["excluded"]
     left_out = list(dict.fromkeys(entry["id"] for entry in excluded))
     if left_out:

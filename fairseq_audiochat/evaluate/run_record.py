@@ -4,6 +4,7 @@ An output folder is of one LLM in one dtype. Arms and test sets may be added to 
 is there must still be what it was. Knows nothing of models.
 """
 
+import fcntl
 import hashlib
 import json
 import platform
@@ -39,18 +40,12 @@ def remember_run(folder: Path, described: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: If the folder was made with another LLM, or something of the same name was
             another thing.
     """
-    path = folder / "run.json"
-    made = {"format": FORMAT, **described}
-    if path.exists():
-        before = read_run(folder)
-        _refuse_changes(path, before, made)
-        made = {**before, **made}
-        for part in _BY_NAME:
-            made[part] = {**before.get(part, {}), **described.get(part, {})}
-    made["runs"] = [*made.get("runs", []), _this_run()]
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(str(path)) as file:
-        file.write((json.dumps(made, indent=2, ensure_ascii=False) + "\n").encode())
+    with open(folder / ".run.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # commands may add to a folder side by side
+        made = _extended(folder, {"format": FORMAT, **described})
+        with whole_file(str(folder / "run.json")) as file:
+            file.write((json.dumps(made, indent=2, ensure_ascii=False) + "\n").encode())
     return made
 
 
@@ -85,19 +80,26 @@ def digest(path: Path) -> str:
     return sha.hexdigest()
 
 
+def _extended(folder: Path, made: dict[str, Any]) -> dict[str, Any]:
+    """What was there and what is new."""
+    path = folder / "run.json"
+    if path.exists():
+        before = read_run(folder)
+        _refuse_changes(path, before, made)
+        made = _merged(before, made)
+    return {**made, "runs": [*made.get("runs", []), _this_run()]}
+
+
 def _refuse_changes(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    parts = [("", before, now)]
+    parts += [(f"{part}: ", before.get(part, {}), now.get(part, {})) for part in _BY_NAME]
     changed = [
-        name
-        for name in _OF_ALL
-        if name in now and name in before and _identity(before[name]) != _identity(now[name])
+        prefix + name
+        for prefix, earlier, later in parts
+        for name in later
+        if name in earlier and (prefix or name in _OF_ALL)
+        if _differ(earlier[name], later[name])
     ]
-    for part in _BY_NAME:
-        earlier = before.get(part, {})
-        changed += [
-            f"{part}: {name}"
-            for name, value in now.get(part, {}).items()
-            if name in earlier and _identity(earlier[name]) != _identity(value)
-        ]
     if changed:
         raise ValueError(
             f"{path}: an output folder must be gone on with as it was begun, but differs in "
@@ -105,9 +107,19 @@ def _refuse_changes(path: Path, before: Mapping[str, Any], now: Mapping[str, Any
         )
 
 
-def _identity(described: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes something itself: files may have been moved."""
-    return {name: value for name, value in described.items() if name != "path"}
+def _differ(before: Any, now: Any) -> bool:
+    """Whether something became another thing: files may be moved, and files may be added."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return bool(before != now)
+    common = (before.keys() & now.keys()) - {"path"}
+    return any(_differ(before[name], now[name]) for name in common)
+
+
+def _merged(before: Any, now: Any) -> Any:
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return now
+    both = {name: _merged(before[name], now[name]) for name in before.keys() & now.keys()}
+    return {**before, **now, **both}
 
 
 def _this_run() -> dict[str, Any]:

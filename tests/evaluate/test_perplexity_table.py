@@ -103,12 +103,12 @@ def test_without_end_to_end_nothing_is_compared(folder):
     assert "/" not in as_text(found).splitlines()[2]
 
 
-def test_an_arm_without_records_is_refused(folder):
+def test_an_arm_without_records_is_named(folder):
     run = {**RUN, "arms": {**RUN["arms"], "late": {"kind": "end-to-end"}}}
-    with pytest.raises(
-        FileNotFoundError, match=r"late\.jsonl: every arm of run.json must have records"
-    ):
-        results(folder, run, [])
+    found = results(folder, run, [])
+    assert found["mini"]["missing"] == ["late"]
+    assert found["mini"]["arms"] == results(folder, RUN, [])["mini"]["arms"]
+    assert "late was not scored on this test set." in as_text(found)
 
 
 def test_a_test_set_without_a_common_utterance_is_refused(folder):

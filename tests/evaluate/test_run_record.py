@@ -31,6 +31,12 @@ def test_arms_and_test_sets_may_be_added(tmp_path):
     }
 
 
+def test_another_command_may_read_further_files_of_a_test_set(tmp_path):
+    remember_run(tmp_path, BEGUN)
+    made = remember_run(tmp_path, {"test_sets": {"mls": {"sha256": {"test.answers.jsonl": "4"}}}})
+    assert made["test_sets"]["mls"]["sha256"] == {"test.tsv": "2", "test.answers.jsonl": "4"}
+
+
 def test_a_checkpoint_may_have_moved(tmp_path):
     remember_run(tmp_path, BEGUN)
     remember_run(tmp_path, {"arms": {"e2e": {**BEGUN["arms"]["e2e"], "path": "/b"}}})
