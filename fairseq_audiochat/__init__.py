@@ -4,7 +4,15 @@ Importing the package registers its tasks, models and criterions, whether fairse
 (``--user-dir``) or a program (``import fairseq_audiochat``).
 """
 
-from fairseq_audiochat import criterions, launch, models, safe_loading, saving, tasks
+from fairseq_audiochat import (
+    criterions,
+    folder_loading,
+    launch,
+    models,
+    safe_loading,
+    saving,
+    tasks,
+)
 
-__all__ = ["criterions", "launch", "models", "safe_loading", "saving", "tasks"]
+__all__ = ["criterions", "folder_loading", "launch", "models", "safe_loading", "saving", "tasks"]
 __version__ = "0.1.0"

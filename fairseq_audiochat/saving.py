@@ -85,10 +85,10 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
         with suppress(OSError):
             os.unlink(temporary)  # a full disk needs the room
         raise
-    _sync_folder(Path(path).parent)
+    sync_folder(Path(path).parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Put the new name on the disk too; not every file system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

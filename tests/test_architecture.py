@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "tasks": {"data", "modules", "metrics", "models"},
     "evaluate": {"data", "modules", "metrics", "models", "tasks", "saving"},
     "plan": {"data", "modules", "models", "tasks"},
+    "export": {"data", "modules", "models", "saving"},
 }
 
 

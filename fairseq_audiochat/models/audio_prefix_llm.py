@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 import torch
-from fairseq.checkpoint_utils import load_checkpoint_to_cpu
+from fairseq import checkpoint_utils
 from fairseq.models import FairseqEncoderDecoderModel, register_model
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
@@ -154,15 +154,15 @@ def read_encoder_checkpoint(cfg: DictConfig) -> Dict[str, Any]:
             new model describes itself.
 
     Raises:
-        FileNotFoundError: If the file is missing.
+        FileNotFoundError: If it is missing.
         ValueError: If it is no checkpoint of ``conformer_ctc``.
     """
     path = cfg.encoder_checkpoint
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise FileNotFoundError(
             f"{path}: --encoder-checkpoint must exist, but does not; train audio_ctc first."
         )
-    checkpoint: Dict[str, Any] = load_checkpoint_to_cpu(path)
+    checkpoint: Dict[str, Any] = checkpoint_utils.load_checkpoint_to_cpu(path)
     trained = checkpoint["cfg"].model
     if not str(trained.get("_name")).startswith("conformer_ctc"):
         raise ValueError(

@@ -182,7 +182,7 @@ def resolve_encoder(model: DictConfig) -> str:
         A note if there is no checkpoint yet; else nothing.
     """
     path = model.get("encoder_checkpoint", "")
-    if path and Path(path).is_file():
+    if path and Path(path).exists():
         read_encoder_checkpoint(model)
         model.encoder_checkpoint, path = None, ""
     if path == "":

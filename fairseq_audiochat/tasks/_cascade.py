@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import torch
-from fairseq.checkpoint_utils import load_checkpoint_to_cpu, load_model_ensemble_and_task
+from fairseq import checkpoint_utils
 from torch import Tensor
 
 from fairseq_audiochat.data.chat_template import ChatTemplate
@@ -18,7 +18,7 @@ class Cascade:
     """Puts what is recognised in the place of the recordings.
 
     Args:
-        checkpoint_path: A checkpoint of the task ``audio_ctc``.
+        checkpoint_path: A checkpoint of the task ``audio_ctc``, or an exported folder of it.
         template: The LLM's chat template.
         pad: Padding id of token tensors.
 
@@ -28,19 +28,21 @@ class Cascade:
     """
 
     def __init__(self, checkpoint_path: str, template: ChatTemplate, pad: int) -> None:
-        if not Path(checkpoint_path).is_file():
+        if not Path(checkpoint_path).exists():
             raise FileNotFoundError(
                 f"{checkpoint_path}: --asr-checkpoint must exist, but does not; give that of a "
                 "training with --task audio_ctc."
             )
-        state = load_checkpoint_to_cpu(checkpoint_path)
+        state = checkpoint_utils.load_checkpoint_to_cpu(checkpoint_path)
         name = state["cfg"].task.get("_name")
         if name != "audio_ctc":
             raise ValueError(
                 f"{checkpoint_path}: --asr-checkpoint must be a checkpoint of audio_ctc, but is "
                 f"one of {name!r}; give the one that pre-training made."
             )
-        models, _, task = load_model_ensemble_and_task([checkpoint_path], state=state)
+        models, _, task = checkpoint_utils.load_model_ensemble_and_task(
+            [checkpoint_path], state=state
+        )
         self.task: AudioCtcTask = task
         self.model: ConformerCtcModel = models[0].eval()
         self.template, self.pad = template, pad

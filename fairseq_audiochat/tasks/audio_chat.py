@@ -143,6 +143,21 @@ class AudioChatTask(SpeechTask):
         self._context = ContextLimit(self.load_llm().max_positions, model.encoder.audio_positions)
         return model
 
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Take over what a checkpoint, or an exported model, says of its task.
+
+        Raises:
+            ValueError: If it was trained with another chat template.
+        """
+        super().load_state_dict(state_dict)
+        trained_with = state_dict.get("chat_template")
+        if trained_with not in (None, self.template.name):
+            raise ValueError(
+                f"The chat template must be the one that the model was trained with, "
+                f"{trained_with!r}, but is {self.template.name!r}; give --llm the folder of that "
+                "LLM, or use the version of fairseq-audiochat that exported the model."
+            )
+
     def load_dataset(self, split: str, **kwargs: Any) -> None:
         """Open a split with its responses; only the one that is trained on is augmented.
 
