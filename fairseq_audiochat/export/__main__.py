@@ -8,9 +8,7 @@ read; a checkpoint's file is only needed to train on from it (``--finetune-from-
 """
 
 import argparse
-import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,8 +35,6 @@ DTYPES = ("float32", "bfloat16", "float16")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the program's exit code."""
     args = parser().parse_args(arguments)
-    logging.getLogger().setLevel(logging.ERROR)  # what fairseq says of itself
-    warnings.simplefilter("ignore")
     try:
         written = back(args) if args.back else export(args)
     except (ValueError, OSError) as error:

@@ -45,6 +45,18 @@ class Architecture:
     task_fields: tuple[str, ...]
     criterion: str
 
+    def model_values(self, stored: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a checkpoint's model config that decide what it computes.
+
+        A field that came after the checkpoint has its default, as when fairseq loads it.
+        """
+        return {name: stored.get(name, getattr(self.config(), name)) for name in self.model_fields}
+
+    def task_values(self, stored: dict[str, Any]) -> dict[str, Any]:
+        """The same of its task config."""
+        defaults = TASK_DATACLASS_REGISTRY[self.task]()
+        return {name: stored.get(name, getattr(defaults, name)) for name in self.task_fields}
+
     def model_config(self, values: dict[str, Any]) -> Any:
         """The model's config with these values; see `_checked`."""
         return _checked("model", self.config(), self.model_fields, values)

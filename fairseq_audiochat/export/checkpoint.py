@@ -10,7 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_audiochat.export.architecture import FINGERPRINT, Architecture, architecture_called
+from fairseq_audiochat.export.architecture import (
+    CHAT,
+    CTC,
+    FINGERPRINT,
+    Architecture,
+    architecture_called,
+)
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
 
 
@@ -31,6 +37,8 @@ class TrainedCheckpoint:
         self.ema = ema
         self._state = _read_state(path)
         self.architecture = self._architecture()
+        self._refuse_without(CHAT, self.fingerprint, "the fingerprint of its LLM")
+        self._refuse_without(CTC, self.vocabulary, "its vocabulary")
         if ema and "ema" not in self._extra_state():
             raise ValueError(
                 f"{path}: the checkpoint must hold an average of its weights for --ema, but holds "
@@ -61,13 +69,11 @@ class TrainedCheckpoint:
 
     def model_settings(self) -> dict[str, Any]:
         """The settings of the model that decide what it computes."""
-        config = self._state["cfg"]["model"]
-        return {name: config[name] for name in self.architecture.model_fields}
+        return self.architecture.model_values(self._state["cfg"]["model"])
 
     def task_settings(self) -> dict[str, Any]:
         """The settings of the task that decide what the model computes."""
-        config = self._state["cfg"]["task"]
-        return {name: config[name] for name in self.architecture.task_fields}
+        return self.architecture.task_values(self._state["cfg"]["task"])
 
     def tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
         """What was trained, by its names in the model's state dict.
@@ -99,6 +105,13 @@ class TrainedCheckpoint:
     def _extra_state(self) -> dict[str, Any]:
         extra: dict[str, Any] = self._state["extra_state"]
         return extra
+
+    def _refuse_without(self, architecture: Architecture, part: object, name: str) -> None:
+        if self.architecture is architecture and part is None:
+            raise ValueError(
+                f"{self.path}: a checkpoint of {architecture.name} must hold {name}, but holds "
+                "none; train it with this version of fairseq-audiochat."
+            )
 
     def _architecture(self) -> Architecture:
         name = str(self._state["cfg"]["model"].get("_name"))

@@ -15,7 +15,14 @@ from fairseq_cli.train import main as fairseq_train
 def train(data: Path, save_dir: Path, *arguments: object) -> Path:
     """Train for some updates; gives the last checkpoint."""
     common = [data, "--user-dir", USER_DIR, *OPTIMIZATION, *TINY_ENCODER, "--valid-subset", "dev"]
-    quiet = ["--disable-validation", "--no-epoch-checkpoints", "--save-dir", save_dir]
+    quiet = [
+        "--num-workers",
+        0,
+        "--disable-validation",
+        "--no-epoch-checkpoints",
+        "--save-dir",
+        save_dir,
+    ]
     fairseq_train(training_config(*common, *quiet, *arguments))
     return save_dir / "checkpoint_last.pt"
 
@@ -30,7 +37,7 @@ class Commands:
         caplog.set_level(logging.INFO)
 
     def _run(self, module, *arguments: object) -> None:
-        common = [self.data, "--user-dir", USER_DIR, "--cpu", "--batch-size", 4]
+        common = [self.data, "--user-dir", USER_DIR, "--cpu", "--batch-size", 4, "--num-workers", 0]
         line = [str(argument) for argument in (*common, *arguments)]
         self.monkeypatch.setattr(sys, "argv", ["fairseq", *line])
         self.caplog.clear()

@@ -133,7 +133,7 @@ def test_the_same_checkpoint_gives_the_same_files(trained: Trained, exported: Tr
 
 def test_nothing_tells_where_it_was_made(exported: Trained, data_folder: Path, llm_path: Path):
     for folder in exported.values():
-        # SentencePiece's own trainer notes where it wrote; data_prep/train_vocabulary.py lets it not
+        # SentencePiece's own trainer notes where it wrote; train_vocabulary.py does not
         files = [path for path in folder.iterdir() if path.name != "spm.model"]
         text = b"".join(path.read_bytes() for path in files)
         for place in (data_folder, llm_path, folder):
