@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "models": {"data", "modules"},
     "criterions": {"modules", "metrics"},
     "tasks": {"data", "modules", "metrics", "models"},
-    "evaluate": {"data", "modules", "metrics", "models", "tasks", "saving"},
+    "evaluate": {"data", "modules", "metrics", "models", "tasks", "saving", "export"},
     "plan": {"data", "modules", "models", "tasks"},
     "export": {"data", "modules", "models", "saving"},
 }

@@ -18,6 +18,7 @@ from fairseq.models import FairseqEncoderDecoderModel
 from fairseq_audiochat.data.chat_template import ChatTemplate
 from fairseq_audiochat.data.prompt_batch import PromptKind
 from fairseq_audiochat.evaluate.run_record import digest
+from fairseq_audiochat.export.description import described_by
 from fairseq_audiochat.models.llm_decoder import LlmDecoder
 from fairseq_audiochat.models.prompt_encoder import PromptEncoder, TextPromptEncoder
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
@@ -60,7 +61,7 @@ class Arm:
         return {
             "kind": self.kind,
             "path": str(self.checkpoint.resolve()),
-            "sha256": digest(self.checkpoint),
+            "sha256": digest(described_by(self.checkpoint)),
             "updates": _updates(self.checkpoint),
         }
 
@@ -142,7 +143,7 @@ class Systems:
 
 def _check(arm: Arm, task: str) -> Path:
     path = arm.checkpoint
-    if path is None or not path.is_file():
+    if path is None or not path.exists():
         raise FileNotFoundError(
             f"{path}: the checkpoint of {arm.name!r} must exist, but does not; train {task} first, "
             "or check the path."

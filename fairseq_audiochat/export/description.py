@@ -63,6 +63,11 @@ class Description:
         return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def described_by(checkpoint: Path) -> Path:
+    """The file whose digest is that of all: ``config.json`` of a folder, or a checkpoint itself."""
+    return checkpoint / CONFIG if checkpoint.is_dir() else checkpoint
+
+
 def read_description(folder: Path) -> Description:
     """The description in a folder.
 
