@@ -133,11 +133,12 @@ def _read_state(path: Path) -> dict[str, Any]:
     try:
         # Mapped: what nobody looks at, as the optimizer's moments, is never read.
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        needed = [state[name] for name in ("optimizer_history", "task_state", "extra_state")]
-        needed += [state["cfg"]["model"], state["cfg"]["task"], state["model"]]
+        needed = [state[name] for name in ("model", "task_state", "extra_state")]
+        needed += [state["cfg"]["model"], state["cfg"]["task"]]
+        needed += [state["optimizer_history"][-1]["num_updates"]]
         if any(part is None for part in needed):
             raise KeyError("model")
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, LookupError, TypeError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{path}: must be a whole checkpoint of fairseq-train, but: {reason}; give a "

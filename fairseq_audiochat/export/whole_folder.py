@@ -16,6 +16,7 @@ from fairseq_audiochat.export.folder import VOCABULARY, WEIGHTS
 from fairseq_audiochat.saving import sync_folder
 
 CARD = "README.md"
+UNFINISHED = ".unfinished_export"  # a name that nobody gives to what shall stay
 
 
 def refuse_existing(folder: Path) -> None:
@@ -55,7 +56,7 @@ class WholeFolder:
     def __init__(self, folder: Path) -> None:
         refuse_existing(folder)
         self.folder = folder
-        self.temporary = folder.with_name(folder.name + ".tmp")
+        self.temporary = folder.with_name(folder.name + UNFINISHED)
 
     def __enter__(self) -> Path:
         """The folder under another name."""

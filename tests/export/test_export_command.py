@@ -24,7 +24,7 @@ def refused(tmp_path: Path, capsys):
         assert said.startswith("error: ")
         assert said.count("\n") == 1
         assert not (tmp_path / "published").exists()
-        assert not (tmp_path / "published.tmp").exists()
+        assert not (tmp_path / "published.unfinished_export").exists()
         return said
 
     return run
@@ -55,7 +55,7 @@ def test_no_checkpoint(refused, tmp_path: Path, trained: Trained):
         tmp_path / "text.pt"
     )
     torch.save({"weights": torch.zeros(1)}, tmp_path / "other.pt")
-    assert "must be a whole checkpoint of fairseq-train, but: 'optimizer_history'" in refused(
+    assert "must be a whole checkpoint of fairseq-train, but: 'model'" in refused(
         tmp_path / "other.pt"
     )
     half = trained["ctc"].read_bytes()[:100_000]

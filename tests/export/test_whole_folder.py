@@ -52,7 +52,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, room: int):
 def test_a_kill_leaves_no_folder_and_the_next_attempt_is_whole(tmp_path: Path):
     assert write(tmp_path / "published", 2000, killed=True) == "killed"
     assert not (tmp_path / "published").exists()
-    assert (tmp_path / "published.tmp").exists()
+    assert (tmp_path / "published.unfinished_export").exists()
     assert write(tmp_path / "published") == ""
     assert [path.name for path in tmp_path.iterdir()] == ["published"]
     assert torch.equal(
