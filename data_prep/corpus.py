@@ -118,7 +118,7 @@ def prepare(split: Split, out_dir: Path, workers: int) -> Summary:
     return summary
 
 
-def _candidates(split: Split, journal: ScanJournal) -> Iterator[_Candidate]:
+def _candidates(split: Split, journal: ScanJournal[Outcome]) -> Iterator[_Candidate]:
     ids: set[str] = set()
     for entry in split.entries():
         reason = _text_problem(entry, ids)
@@ -146,7 +146,7 @@ def _text_problem(entry: Entry, ids: set[str]) -> str:
 
 def _utterances(
     results: Iterable[tuple[_Candidate, Outcome | OSError | None]],
-    journal: ScanJournal,
+    journal: ScanJournal[Outcome],
     summary: Summary,
     out_dir: Path,
 ) -> Iterator[Utterance]:
@@ -158,7 +158,7 @@ def _utterances(
         if isinstance(outcome, int) and outcome > 0:
             summary.kept += 1
             summary.frames += outcome
-            audio = _manifest_path(entry.audio, out_dir)
+            audio = manifest_path(entry.audio, out_dir)
             yield Utterance(entry.id, audio, outcome, entry.text.strip(), entry.speaker)
         elif isinstance(outcome, LeftOut):
             summary.left_out.append(outcome)
@@ -168,7 +168,7 @@ def _utterances(
             summary.left_out.append(LeftOut(entry.id, entry.audio, reason, detail))
 
 
-def _manifest_path(audio: str, out_dir: Path) -> str:
+def manifest_path(audio: str, out_dir: Path) -> str:
     """Relative to the manifest if the audio lies below its folder, so that both can move."""
     path, folder = os.path.abspath(audio), os.path.abspath(out_dir) + os.sep
     return path.removeprefix(folder)

@@ -2,17 +2,18 @@
 
 One JSON line per recording, only ever appended. A line counts for the file that was decoded: its
 path, size and modification time, so a recording that is fetched again is decoded again. Does not
-know what the results mean for a manifest.
+know what the results mean for a manifest; other results than lengths need a parser of theirs.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
-_HEADER = json.dumps({"format": "fairseq_audiochat.scan/1"})
+_FORMAT = "fairseq_audiochat.scan/1"
 
 _Key = bytes  # 16 bytes in place of a path: ten million of them are held
 
@@ -43,26 +44,40 @@ Outcome = int | str
 """The recording's 10 ms frames, or the sentence that says why it cannot be read."""
 
 
-class ScanJournal:
+Result = TypeVar("Result")
+
+
+def _outcome(value: Any) -> Outcome:
+    if not isinstance(value, Outcome):
+        raise TypeError
+    return value
+
+
+class ScanJournal(Generic[Result]):
     """Results of earlier runs, and of this one.
 
     Args:
         path: The file; made if it does not exist. A line that a kill cut in half is dropped.
+        format: Of the file: another one for other results.
+        parse: From a result as JSON gives it to the result; raises where it is none.
 
     Raises:
         ValueError: If the file is not such a journal.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, format: str = _FORMAT, parse: Callable[[Any], Result] = _outcome
+    ) -> None:
         self.path = path
-        self._outcomes: dict[_Key, Outcome] = {}
+        self._header, self._parse = json.dumps({"format": format}), parse
+        self._outcomes: dict[_Key, Result] = {}
         end = self._read() if path.is_file() else 0
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
         self._file.truncate(end)
         if end == 0:
-            self._file.write(_HEADER + "\n")
+            self._file.write(self._header + "\n")
 
-    def __enter__(self) -> "ScanJournal":
+    def __enter__(self) -> "ScanJournal[Result]":
         return self
 
     def __exit__(
@@ -73,11 +88,11 @@ class ScanJournal:
     ) -> None:
         self._file.close()
 
-    def get(self, recording: Recording) -> Outcome | None:
+    def get(self, recording: Recording) -> Result | None:
         """What decoding this very file gave; None if it was never decoded."""
         return self._outcomes.get(recording.key())
 
-    def add(self, recording: Recording, outcome: Outcome) -> None:
+    def add(self, recording: Recording, outcome: Result) -> None:
         """Keep a result."""
         line = {**recording._asdict(), "outcome": outcome}
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -96,12 +111,12 @@ class ScanJournal:
     def _read_line(self, number: int, line: str) -> None:
         try:
             if number == 1:
-                valid = line.rstrip("\n") == _HEADER
+                valid = line.rstrip("\n") == self._header
             else:
                 fields = json.loads(line)
-                outcome = fields.pop("outcome")
+                outcome = self._parse(fields.pop("outcome"))
                 self._outcomes[Recording(**fields).key()] = outcome
-                valid = isinstance(outcome, Outcome)
+                valid = True
         except (ValueError, KeyError, TypeError, AttributeError):
             valid = False
         if not valid:

@@ -8,9 +8,10 @@ This file never opens audio.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -98,8 +99,17 @@ class Manifest:
         return audio if os.path.isabs(audio) else str(self.path.parent / audio)
 
 
-def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
+def write_manifest(
+    path: str | Path,
+    utterances: Iterable[Utterance],
+    further: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> None:
     """Write a manifest; it appears at ``path`` whole or not at all.
+
+    Args:
+        path: The TSV file.
+        utterances: Its rows.
+        further: Columns beyond those of `Utterance`, in the rows' order.
 
     Raises:
         ValueError: If a field holds a tab or a line break.
@@ -109,9 +119,11 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
         "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8", newline="\n"
     ) as file:
         try:
-            file.write("\t".join(_ROW) + "\n")
-            for utterance in utterances:
-                file.write("\t".join(_checked_fields(utterance)) + "\n")
+            file.write("\t".join((*_ROW, *further)) + "\n")
+            for index, utterance in enumerate(utterances):
+                fields = dict(zip(Utterance._fields, map(str, utterance)))
+                fields.update((name, values[index]) for name, values in further.items())
+                file.write("\t".join(_checked_fields(utterance.id, fields)) + "\n")
         except BaseException:
             os.unlink(file.name)
             raise
@@ -119,15 +131,14 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
     os.replace(file.name, path)
 
 
-def _checked_fields(utterance: Utterance) -> list[str]:
-    fields = [str(field) for field in utterance]
-    for name, field in zip(Utterance._fields, fields):
+def _checked_fields(utterance_id: str, fields: dict[str, str]) -> Iterable[str]:
+    for name, field in fields.items():
         if any(character in field for character in "\t\n\r"):
             raise ValueError(
                 f"{name!r} must not hold a tab or a line break, but is {field!r} "
-                f"(utterance {utterance.id!r}); replace them by blanks."
+                f"(utterance {utterance_id!r}); replace them by blanks."
             )
-    return fields
+    return fields.values()
 
 
 def _parse(path: Path, file: BinaryIO) -> RecordBatches:

@@ -25,6 +25,20 @@ def test_rows_come_back_as_written(tmp_path: Path) -> None:
     assert list(Manifest(tmp_path / "train.tsv")) == rows
 
 
+def test_further_columns_stand_behind_the_rows(tmp_path: Path) -> None:
+    path = tmp_path / "train.tsv"
+    rows = [Utterance("a", "/a.wav", 12, "yes", "s"), Utterance("b", "/b.wav", 3, "no")]
+    write_manifest(path, rows, {"accent": ["scottish", "welsh"], "room": ["", "hall"]})
+    assert path.read_text().splitlines() == [
+        "id\taudio\tn_frames\ttgt_text\tspeaker\taccent\troom",
+        "a\t/a.wav\t12\tyes\ts\tscottish\t",
+        "b\t/b.wav\t3\tno\t\twelsh\thall",
+    ]
+    assert list(Manifest(path)) == rows
+    with pytest.raises(ValueError, match=r"'accent' must not hold a tab .* \(utterance 'a'\)"):
+        write_manifest(path, rows[:1], {"accent": ["a\tb"]})
+
+
 def test_audio_is_relative_to_the_manifest_unless_absolute(tmp_path: Path) -> None:
     path = write(
         tmp_path, HEADER + "a\tx/a.wav\t1\tt\ts\nb\t/b.wav\t1\tt\ts\nc\tz.zip:7:9\t1\tt\ts\n"

@@ -1,0 +1,1 @@
+"""Questions spoken by people: prompts from OpenAssistant, sheets, and the recordings' checks."""
