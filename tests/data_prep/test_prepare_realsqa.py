@@ -5,19 +5,25 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 
+import collect_realsqa
 import oasst
 import prepare_realsqa
 import pytest
+import realsqa.selection
+import realsqa.speakable
 from name_tagger import make_name_tagger
 from realsqa.selection import Prompt
 from realsqa.sheet_page import sheet_html
 from realsqa.sheets import Line, deal, sheet_csv
 from realsqa.trees import read_roots
+from realsqa.verdicts import WAY_OUT
 
 CITIES = ["Rome", "Oslo", "Lima", "Bonn", "Cork", "Nice", "Bari"]
 
@@ -227,3 +233,31 @@ def test_mistakes_end_in_one_sentence(
     most = ("--speakers", 1, "--prompts-per-speaker", 201)
     message = error(monkeypatch, capsys, trees, tmp_path / "out", *most)
     assert "argument --prompts-per-speaker: must be at most 200, but is 201" in message
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs/evaluation.md"
+
+
+@pytest.mark.parametrize("script", [prepare_realsqa, collect_realsqa])
+def test_the_document_lists_every_option(script: ModuleType) -> None:
+    document = DOCUMENT.read_text(encoding="utf-8")
+    flags = [flag for action in script._parser()._actions for flag in action.option_strings]
+    assert "--speakers" in flags or "--accept" in flags
+    missing = [flag for flag in flags if f"| `{flag}` |" not in document]
+    assert set(missing) == {"-h", "--help"}
+
+
+def test_the_document_lists_every_rule_and_every_problem() -> None:
+    """The first column of its tables has them."""
+    document = DOCUMENT.read_text(encoding="utf-8")
+    reasons = [
+        value
+        for module in (realsqa.selection, realsqa.speakable)
+        for name, value in vars(module).items()
+        if name[0].isupper() and isinstance(value, str)
+    ]
+    cells = [set(re.split(r"[;,] ", cell)) for cell in re.findall(r"^\| (.+?) \|", document, re.M)]
+    told = set[str]().union(*cells)
+    assert len(reasons) > 15
+    assert [reason for reason in reasons if reason not in told] == []
+    assert [problem for problem in WAY_OUT if problem not in told] == []
