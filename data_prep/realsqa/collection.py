@@ -44,6 +44,7 @@ class Verdict:
         speaker: The folder that it is in, or whose prompt has no file.
         task: What it should say; None if it belongs to no prompt.
         problems: What is wrong with it; it is good if there is none.
+        accepted: What is wrong with it and was asked to be kept.
         measures: What it is like; None if it was not read.
     """
 
@@ -51,6 +52,7 @@ class Verdict:
     speaker: str
     task: Task | None
     problems: list[Problem] = field(default_factory=list)
+    accepted: list[Problem] = field(default_factory=list)
     measures: Measures | None = None
 
 
@@ -86,6 +88,7 @@ def collect(
         _measure_all(verdicts, journal, workers)
     _mark_duplicates(verdicts)
     for verdict in verdicts:
+        verdict.accepted = [p for p in verdict.problems if p.name in accepted]
         verdict.problems = [p for p in verdict.problems if p.name not in accepted]
     order = {task: index for index, task in enumerate(tasks)}
     last = len(tasks)

@@ -19,6 +19,8 @@ def verdicts_tsv(verdicts: list[Verdict], folder: Path) -> str:
 
 def _row(verdict: Verdict, folder: Path) -> list[str]:
     task, measures = verdict.task, verdict.measures
+    names = [problem.name for problem in verdict.problems]
+    names += [f"{problem.name} (accepted)" for problem in verdict.accepted]
     numbers = [""] * 5
     if measures:
         numbers = [str(measures.seconds), str(measures.sample_rate), str(measures.level_db)]
@@ -28,8 +30,8 @@ def _row(verdict: Verdict, folder: Path) -> list[str]:
         task.id if task else "",
         _relative(verdict.path, folder),
         _word(verdict),
-        "; ".join(problem.name for problem in verdict.problems),
-        "; ".join(problem.detail for problem in verdict.problems if problem.detail),
+        "; ".join(names),
+        "; ".join(p.detail for p in verdict.problems + verdict.accepted if p.detail),
         *numbers,
         task.text if task else "",
     ]
@@ -102,7 +104,9 @@ def summary(verdicts: list[Verdict]) -> str:
     files = sum(bool(verdict.path) for verdict in verdicts)
     seconds = sum(verdict.measures.seconds for verdict in good if verdict.measures)
     counts = Counter(problem.name for verdict in verdicts for problem in verdict.problems)
+    kept = Counter(problem.name for verdict in good for problem in verdict.accepted)
     lines = [f"{len(good):,} of {files:,} files are good ({seconds / 60:,.1f} minutes)"]
+    lines += [f"{kept[n]:9,} of them: {n} (accepted)" for n in WAY_OUT if kept[n]]
     unit = {MISSING: "prompts"}
     lines += [f"{counts[n]:9,} {unit.get(n, 'files')}: {n}" for n in WAY_OUT if counts[n]]
     return "\n".join(lines)

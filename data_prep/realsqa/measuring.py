@@ -14,7 +14,7 @@ from fairseq_audiochat.data.audio import SAMPLE_RATE, Waveform, read_audio
 from fairseq_audiochat.data.fbank import num_frames
 
 FULL_SCALE = 0.999  # of the largest sample that a format holds
-LOW_BAND_HZ, HIGH_BAND_HZ = (300, 3_400), (4_500, 7_500)  # what a telephone keeps, and cuts off
+LOW_BAND_HZ, HIGH_BAND_HZ = (300, 3_400), (5_000, 7_500)  # what a telephone keeps, and cuts off
 _QUIETEST_DB = -200.0  # in place of minus infinity
 _LEVEL_SAMPLES = SAMPLE_RATE // 10  # the level is that of the loudest 100 ms
 _SPECTRUM_SAMPLES = 512  # 32 ms: bins of 31 Hz
@@ -29,7 +29,7 @@ class Measures(NamedTuple):
         sample_rate: Of the file, in Hz.
         level_db: RMS of the loudest 100 ms, in dB relative to full scale.
         full_scale_share: Share of the file's samples that are as large as a sample can be.
-        high_band_db: Power in 4.5 to 7.5 kHz over that in 0.3 to 3.4 kHz, in dB.
+        high_band_db: Power in 5 to 7.5 kHz over that in 0.3 to 3.4 kHz, in dB.
         digest: Equal for recordings with the same samples at 16 kHz, whatever the format.
     """
 

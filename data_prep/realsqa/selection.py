@@ -35,6 +35,7 @@ _BAD_STATES = {"initial_prompt_review", "aborted_low_grade", "halted_by_moderato
 _BAD_LABELS = ("spam", "lang_mismatch", "pii", "not_appropriate", "hate_speech", "sexual_content")
 _BAD_FROM = 0.5
 _BATCH = 32  # texts that a model tags at a time
+_SHOWN = 200  # characters of a prompt that is left out: some are pages
 
 
 class Prompt(NamedTuple):
@@ -58,7 +59,7 @@ class LeftOut(NamedTuple):
         tree: Its id.
         reason: The same for all of a kind: losses are counted by it.
         detail: What breaks the rule.
-        text: Its prompt.
+        text: Its prompt, or the beginning of a long one.
     """
 
     tree: str
@@ -109,7 +110,7 @@ def _follow_rules(roots: Iterator[Root], left_out: list[LeftOut]) -> Iterator[Ro
     for root in roots:
         reason, detail = _broken_rule(root)
         if reason:
-            left_out.append(LeftOut(root.tree, reason, detail, _one_line(root)))
+            left_out.append(LeftOut(root.tree, reason, detail, _one_line(root)[:_SHOWN]))
         else:
             yield root
 

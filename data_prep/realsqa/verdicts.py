@@ -10,8 +10,8 @@ from realsqa.measuring import Measures
 LEAST_RATE = 16_000  # Hz
 LEAST_LEVEL_DB = -45.0  # speech that was recorded well has some -15
 MOST_FULL_SCALE = 1 / 5_000  # of the samples; a single loud peak is no clipping
-# LibriSpeech has -24 to 0 dB, the same resampled to 8 kHz and back -60 to -34.
-LEAST_HIGH_BAND_DB = -30.0
+# 600 pieces of LibriSpeech, 1.5 s each, have -39 to 10 dB; resampled to 8 kHz and back -76 to -47.
+LEAST_HIGH_BAND_DB = -43.0
 FASTEST, SLOWEST = 30.0, 5.0  # characters per second; LibriSpeech has 6 to 20
 PAUSES = 5.0  # seconds before and behind the words
 
@@ -26,7 +26,7 @@ DUPLICATE = "duplicate recording"
 SEVERAL = "several files for one prompt"
 NO_PROMPT = "no such prompt"
 NO_SPEAKER = "no such speaker"
-NOT_AUDIO = "not an audio file"
+NOT_AUDIO = "type of file that is not read"
 MISSING = "missing"
 
 WAY_OUT = {
@@ -80,7 +80,7 @@ def problems_of(measures: Measures, text: str) -> list[Problem]:
         share = f"{measures.full_scale_share:.3%} of the samples, at most {MOST_FULL_SCALE:.3%}"
         found.append(Problem(CLIPPED, share))
     if not _rate_problems(measures) and measures.high_band_db < LEAST_HIGH_BAND_DB:
-        bands = f"{measures.high_band_db:.0f} dB above 4.5 kHz, at least {LEAST_HIGH_BAND_DB:.0f}"
+        bands = f"{measures.high_band_db:.0f} dB above 5 kHz, at least {LEAST_HIGH_BAND_DB:.0f}"
         found.append(Problem(NARROW_BAND, bands))
     return found + _rate_problems(measures)
 

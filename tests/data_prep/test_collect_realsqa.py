@@ -139,7 +139,7 @@ def write(kind: str) -> Callable[[Path], object]:
         (write("one peak"), "", ""),
         (write("clipped"), "clipped", "0.022% of the samples, at most 0.020%"),
         (write("quiet"), "silent", "-46 dB, at least -45"),
-        (write("narrow"), "narrow band", " dB above 4.5 kHz, at least -30"),
+        (write("narrow"), "narrow band", " dB above 5 kHz, at least -43"),
         (lambda path: record(path, 0.5), "too short", "0.5 s, at least 0.6"),
         (lambda path: record(path, 8.5), "too long", "8.5 s, at most 8.4"),
         (lambda path: record(path, 2, rate=8_000), "low sample rate", "8000 Hz, at least 16000"),
@@ -197,7 +197,7 @@ def test_files_and_prompts_that_do_not_belong_together(
         ("q0002", "Anna/q0002.flac", "bad", "several files for one prompt"),
         ("q0003", "Anna/Q0003.WAV", "good", ""),
         ("q0001", "", "missing", "missing"),
-        ("", "Anna/notes | plan.txt", "bad", "not an audio file"),
+        ("", "Anna/notes | plan.txt", "bad", "type of file that is not read"),
         ("", "Anna/q0001.wav", "bad", "no such prompt"),
         ("", "Anna/q0003 (1).wav", "bad", "no such prompt"),
         ("", "carl/q0003.wav", "bad", "no such speaker"),
@@ -211,7 +211,7 @@ def test_files_and_prompts_that_do_not_belong_together(
         "        2 files: several files for one prompt",
         "        2 files: no such prompt",
         "        2 files: no such speaker",
-        "        1 files: not an audio file",
+        "        1 files: type of file that is not read",
         "        1 prompts: missing",
         f"{tmp_path}/out/realsqa.report.md says what to do",
     ]
@@ -221,7 +221,7 @@ def test_files_and_prompts_that_do_not_belong_together(
         "| ben | 1 | 0 | 0 | 1 | 0.0 | 0 |",
         "| all | 3 | 1 | 1 | 1 | 0.0 | 5 |",
     ]
-    assert "| Anna/notes \\| plan.txt | not an audio file | .txt |" in page
+    assert "| Anna/notes \\| plan.txt | type of file that is not read | .txt |" in page
     assert page[-1] == "| ben | q0001 |"
 
 
@@ -242,14 +242,28 @@ def test_the_same_recording_twice(
 
 
 def test_problems_can_be_accepted(
-    prepared: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Path,
+    recordings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """And are told all the same."""
     record(recordings / "ben/q0001.wav", 0.4, rate=8_000)
     run(monkeypatch, prepared, recordings, tmp_path, "--accept", "low-sample-rate")
-    assert verdicts(tmp_path)[2][2:] == ("bad", "too short")
+    assert verdicts(tmp_path)[2][2:] == ("bad", "too short; low sample rate (accepted)")
+    capsys.readouterr()
     accept = ("--accept", "low-sample-rate", "too-short")
     run(monkeypatch, prepared, recordings, tmp_path, *accept, "--name", "telephone")
     assert len(Manifest(tmp_path / "telephone.tsv")) == 3
+    row = table(tmp_path / "telephone.report.tsv")[2]
+    assert row["verdict"] == "good"
+    assert row["problems"] == "too short (accepted); low sample rate (accepted)"
+    assert row["found"] == "0.4 s, at least 0.6; 8000 Hz, at least 16000"
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "        1 of them: too short (accepted)",
+        "        1 of them: low sample rate (accepted)",
+    ]
 
 
 def test_every_problem_of_a_file_is_told() -> None:
@@ -259,7 +273,7 @@ def test_every_problem_of_a_file_is_told() -> None:
 
 
 def test_measures_of_a_tone(tmp_path: Path) -> None:
-    """A sine of amplitude 0.5 has an RMS of 0.354, -9.0 dB; at 1 kHz nothing is above 4.5 kHz."""
+    """A sine of amplitude 0.5 has an RMS of 0.354, -9.0 dB; at 1 kHz nothing is above 5 kHz."""
     seconds = np.arange(24_000) / 48_000
     path = tmp_path / "tone.wav"
     soundfile.write(path, 0.5 * np.sin(2 * np.pi * 1_000 * seconds), 48_000)

@@ -79,6 +79,11 @@ def test_what_breaks_no_rule_is_kept(tmp_path: Path, changes: dict[str, Any]) ->
     assert not selection.left_out
 
 
+def test_a_long_prompt_is_shown_by_its_beginning(tmp_path: Path) -> None:
+    selection = select(roots(tmp_path, oasst.tree("t", "ab\n" * 1_000)), capitalised_names)
+    assert selection.left_out[0].text == ("ab " * 67)[:200]
+
+
 def test_trees_without_a_prompt_and_without_a_state_are_counted(tmp_path: Path) -> None:
     bare = {"message_id": "b", "text": GOOD, "role": "prompter", "lang": "en"}  # all that must be
     trees = [{"message_tree_id": "a"}, {"message_tree_id": "b", "prompt": bare}]
@@ -205,6 +210,7 @@ def test_names_by_a_model(tagger_path: Path, tmp_path: Path) -> None:
     tagger = load_tagger(tagger_path)
     texts = ["is rome in new york?", "is it France on monday?", "rome"]
     assert tagger(texts) == [["rome", "new york"], [], ["rome"]]
+    assert tagger(texts[:1]) == [["rome", "new york"]]
     trees = [oasst.tree(f"t{i}", text) for i, text in enumerate(texts)]
     selection = select(roots(tmp_path, *trees), tagger)
     assert [prompt.tree for prompt in selection.prompts] == ["t0", "t2"]
