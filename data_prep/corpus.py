@@ -118,7 +118,7 @@ def prepare(split: Split, out_dir: Path, workers: int) -> Summary:
     return summary
 
 
-def _candidates(split: Split, journal: ScanJournal[Outcome]) -> Iterator[_Candidate]:
+def _candidates(split: Split, journal: ScanJournal) -> Iterator[_Candidate]:
     ids: set[str] = set()
     for entry in split.entries():
         reason = _text_problem(entry, ids)
@@ -146,7 +146,7 @@ def _text_problem(entry: Entry, ids: set[str]) -> str:
 
 def _utterances(
     results: Iterable[tuple[_Candidate, Outcome | OSError | None]],
-    journal: ScanJournal[Outcome],
+    journal: ScanJournal,
     summary: Summary,
     out_dir: Path,
 ) -> Iterator[Utterance]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 _FORMAT = "fairseq_audiochat.scan/1"
 
@@ -47,27 +47,20 @@ Outcome = int | str
 Result = TypeVar("Result")
 
 
-def _outcome(value: Any) -> Outcome:
-    if not isinstance(value, Outcome):
-        raise TypeError
-    return value
-
-
-class ScanJournal(Generic[Result]):
+class Journal(Generic[Result]):
     """Results of earlier runs, and of this one.
 
     Args:
         path: The file; made if it does not exist. A line that a kill cut in half is dropped.
         format: Of the file: another one for other results.
-        parse: From a result as JSON gives it to the result; raises where it is none.
+        parse: From a result as JSON gives it to the result; a ValueError or
+            TypeError where it is none.
 
     Raises:
         ValueError: If the file is not such a journal.
     """
 
-    def __init__(
-        self, path: Path, format: str = _FORMAT, parse: Callable[[Any], Result] = _outcome
-    ) -> None:
+    def __init__(self, path: Path, format: str, parse: Callable[[Any], Result]) -> None:
         self.path = path
         self._header, self._parse = json.dumps({"format": format}), parse
         self._outcomes: dict[_Key, Result] = {}
@@ -78,7 +71,7 @@ class ScanJournal(Generic[Result]):
         if end == 0:
             self._file.write(self._header + "\n")
 
-    def __enter__(self) -> "ScanJournal[Result]":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -125,3 +118,16 @@ class ScanJournal(Generic[Result]):
                 f"{self.path}:{number}: the journal must hold a scan's results, but this line is "
                 f"{line[:80]!r}; delete the file to decode the recordings anew."
             )
+
+
+class ScanJournal(Journal[Outcome]):
+    """What decoding gave; see `Journal`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, _FORMAT, _outcome)
+
+
+def _outcome(value: Any) -> Outcome:
+    if not isinstance(value, Outcome):
+        raise TypeError
+    return value

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from processes import in_order
-from scan_journal import Recording, ScanJournal
+from scan_journal import Journal, Recording
 from tqdm import tqdm
 
 from realsqa.assignment import Task
@@ -84,7 +84,7 @@ def collect(
     verdicts = [_assign(path, folder, tasks) for path in _files(folder)]
     verdicts += _missing(tasks, verdicts)
     _mark_several(verdicts)
-    with ScanJournal(journal_path, JOURNAL_FORMAT, _parse) as journal:
+    with Journal(journal_path, JOURNAL_FORMAT, _parse) as journal:
         _measure_all(verdicts, journal, workers)
     _mark_duplicates(verdicts)
     for verdict in verdicts:
@@ -139,7 +139,7 @@ def _mark_several(verdicts: list[Verdict]) -> None:
                 verdict.problems.append(Problem(SEVERAL, f"also {others}"))
 
 
-def _measure_all(verdicts: list[Verdict], journal: ScanJournal[Result], workers: int) -> None:
+def _measure_all(verdicts: list[Verdict], journal: Journal[Result], workers: int) -> None:
     to_read = []
     for verdict in verdicts:
         if verdict.task and verdict.path:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 CAPITALS = "capitalised words that do not begin a sentence"
 
@@ -79,7 +80,7 @@ def load_tagger(folder: Path) -> Tagger:
     return names
 
 
-def _names_in(text: str, spans: Iterable[dict[str, int | str]]) -> list[str]:
+def _names_in(text: str, spans: Iterable[dict[str, Any]]) -> list[str]:
     return [
         text[span["start"] : span["end"]].strip()
         for span in spans

@@ -76,14 +76,14 @@ def _level_db(waveform: Waveform) -> float:
     whole = len(power) // _LEVEL_SAMPLES * _LEVEL_SAMPLES
     if whole == 0:
         return _decibels(power.mean())
-    return _decibels(power[:whole].reshape(-1, _LEVEL_SAMPLES).mean(axis=1).max())
+    return _decibels(np.max(power[:whole].reshape(-1, _LEVEL_SAMPLES).mean(axis=1)))
 
 
 def _high_band_db(waveform: Waveform) -> float:
     if len(waveform) < _SPECTRUM_SAMPLES:
         return 0.0  # too short to say; its length is the problem
-    frames = np.lib.stride_tricks.sliding_window_view(waveform, _SPECTRUM_SAMPLES)
-    frames = frames[:: _SPECTRUM_SAMPLES // 2] * np.hanning(_SPECTRUM_SAMPLES)
+    windows = np.lib.stride_tricks.sliding_window_view(waveform, _SPECTRUM_SAMPLES)
+    frames = windows[:: _SPECTRUM_SAMPLES // 2] * np.hanning(_SPECTRUM_SAMPLES)
     power = np.square(np.abs(np.fft.rfft(frames, axis=1))).sum(axis=0)
     low, high = _band(power, *LOW_BAND_HZ), _band(power, *HIGH_BAND_HZ)
     return max(_decibels(high) - _decibels(low), _QUIETEST_DB)

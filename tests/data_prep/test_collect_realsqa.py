@@ -308,7 +308,7 @@ def test_a_stopped_run_goes_on(
     assert read == ["q0002.flac", "q0003.wav"]
     assert not (tmp_path / "realsqa.tsv").exists()
     with open(tmp_path / "realsqa.scan.jsonl", "a") as file:
-        file.write('{"audio": "cut by a ki')
+        file.write('{"audio": "cut by a ki')  # a line that is not whole
     read.clear()
     monkeypatch.setattr(realsqa.collection, "measure", stopped_at(""))
     run(monkeypatch, prepared, recordings, tmp_path)
@@ -367,6 +367,12 @@ def test_mistakes_end_in_one_sentence(
     )
     path.write_bytes(b"speaker\n\xff\n")
     assert "speakers.tsv: the table must be UTF-8 text, but: " in says(prepared, recordings)
+    path.unlink()
+    (out / "realsqa.scan.jsonl").write_text('{"format": "fairseq_audiochat.scan/1"}\n')
+    assert "realsqa.scan.jsonl:1: the journal must hold a scan's results, but this line is" in says(
+        prepared, recordings
+    )
+    (out / "realsqa.scan.jsonl").unlink()
     (prepared / "prompts.tsv").write_text(f"{PROMPTS[0]}\n{PROMPTS[4]}\n")
     assert "prompts.tsv: a prompt must be on a sheet, but none is; use the folder" in says(
         prepared, recordings
