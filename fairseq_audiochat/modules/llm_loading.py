@@ -87,7 +87,10 @@ def _load_hugging_face_format(
     causal_lm = _checked(path, partial(AutoModelForCausalLM.from_pretrained, path), "auto")
     embedding = causal_lm.get_input_embeddings().weight
     llm_fingerprint = fingerprint(causal_lm.config, digest, embedding)
-    return causal_lm.to(dtype), llm_fingerprint
+    for parameter in causal_lm.parameters():
+        # Not the buffers: rotary frequencies stay in fp32, where transformers computes them.
+        parameter.data = parameter.data.to(dtype)
+    return causal_lm, llm_fingerprint
 
 
 def _checked(

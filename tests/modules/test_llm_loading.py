@@ -11,6 +11,7 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoModelForCausalLM,
     GraniteConfig,
     GraniteForCausalLM,
     StableLmConfig,
@@ -158,6 +159,9 @@ def test_weights_that_are_pickled_are_read_too(llm_path: Path, tmp_path: Path):
     llm, expected = (load_llm(path, torch.bfloat16) for path in (tmp_path / "llm", llm_path))
     assert llm.fingerprint == expected.fingerprint
     assert torch.equal(llm.head.weight, expected.head.weight)
+    bare = AutoModelForCausalLM.from_pretrained(tmp_path / "llm", dtype=torch.bfloat16)
+    tokens = torch.arange(100).unsqueeze(0)  # rounded rotary frequencies would show
+    assert torch.equal(llm.causal_lm(tokens).logits, bare(tokens).logits)
 
 
 def test_weights_that_are_quantised_already_are_refused(tmp_path: Path):
