@@ -21,8 +21,8 @@ from fairseq_audiochat.saving import whole_file
 FORMAT = "fairseq_audiochat.evaluation/1"
 _PACKAGES = ("torch", "torchaudio", "fairseq-fixed", "transformers", "sentencepiece", "jiwer")
 _CHUNK_BYTES = 1 << 24
-_OF_ALL = ("llm",)
-_BY_NAME = ("arms", "test_sets")
+_OF_ALL = ("llm", "alignment")
+_BY_NAME = ("arms", "alignment_arms", "test_sets")
 
 
 def remember_run(folder: Path, described: Mapping[str, Any]) -> dict[str, Any]:
