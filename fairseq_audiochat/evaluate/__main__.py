@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
+    "alignment": "cosines of audio and text embeddings: heat maps and numbers (Figure 3)",
     "perplexity": "WER of the prompts and perplexity of the responses (Table 2)",
     "report": "tables and pictures again from the records of an output folder",
+    "text-ability": "the LLM's logits on text against those of the bare LLM, bit by bit",
 }
 """Modules of this package that are commands, and what each is for."""
 

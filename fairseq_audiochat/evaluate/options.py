@@ -41,9 +41,25 @@ class Setup:
 
 def add_setup(parser: argparse.ArgumentParser) -> None:
     """The options that `read_setup` reads."""
+    add_listening(parser)
+    _add_named(parser, "--cascade", "CHECKPOINT", "of audio_ctc, before the LLM; likewise")
+    parser.add_argument(
+        "--nothing", action="store_true", help="add a control: nothing in the prompt"
+    )
+
+
+def add_llm(parser: argparse.ArgumentParser) -> None:
+    """Those of them that every command with an LLM has."""
     add = parser.add_argument
     add("--llm", type=Path, required=True, help="folder of the chat LLM")
     add("--llm-dtype", choices=_DTYPES, default="float32", help="in which it computes (float32)")
+    add("--device", default=None, help="of torch (a GPU if there is one)")
+
+
+def add_listening(parser: argparse.ArgumentParser) -> None:
+    """Those of them that a command has which knows neither cascades nor controls."""
+    add_llm(parser)
+    add = parser.add_argument
     add(
         "--llm-quantisation",
         choices=list(QUANTISATIONS),
@@ -52,12 +68,9 @@ def add_setup(parser: argparse.ArgumentParser) -> None:
     )
     _add_named(parser, "--test-set", "FOLDER/SPLIT.tsv", "a manifest; may be given several times")
     _add_named(parser, "--end-to-end", "CHECKPOINT", "of audio_chat; likewise")
-    _add_named(parser, "--cascade", "CHECKPOINT", "of audio_ctc, before the LLM; likewise")
-    add("--nothing", action="store_true", help="add a control: nothing in the prompt")
     add("--output", type=Path, required=True, help="folder for records, tables and pictures")
     add("--batch-size", type=int, default=8, help="utterances at a time (8)")
     add("--num-workers", type=int, default=0, help="processes that read recordings (0: this one)")
-    add("--device", default=None, help="of torch (a GPU if there is one)")
     add("--seed", type=int, default=1, help="of the statistics (1)")
 
 
@@ -87,18 +100,16 @@ def read_setup(args: argparse.Namespace) -> Setup:
     """
     if not args.test_set:
         raise ValueError("--test-set must be given at least once, but is not; name a manifest.")
-    default = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(args.device or default)
     arms = [Arm(_REFERENCE, TEXT)]
-    for kind, given in ((END_TO_END, args.end_to_end), (CASCADE, args.cascade)):
+    for kind, given in ((END_TO_END, args.end_to_end), (CASCADE, getattr(args, "cascade", []))):
         arms += [Arm(name or _arm_name(kind, path), kind, path) for name, path in given]
-    if args.nothing:
+    if getattr(args, "nothing", False):
         arms.append(Arm(_NOTHING, NOTHING))
     test_sets = [SpeechTestSet(name or name_of(path), path) for name, path in args.test_set]
     _check_names([arm.name for arm in arms], "--end-to-end and --cascade")
     _check_names([test_set.name for test_set in test_sets], "--test-set")
     return Setup(
-        Systems(args.llm, args.llm_dtype, args.llm_quantisation, device),
+        Systems(args.llm, args.llm_dtype, args.llm_quantisation, read_device(args)),
         arms,
         test_sets,
         args.output,
@@ -106,6 +117,11 @@ def read_setup(args: argparse.Namespace) -> Setup:
         args.num_workers,
         args.seed,
     )
+
+
+def read_device(args: argparse.Namespace) -> torch.device:
+    """Where to compute."""
+    return torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _arm_name(kind: str, path: Path) -> str:
