@@ -43,7 +43,7 @@ def in_words(text: str) -> str:
 
 def _cardinal(digits: str) -> str:
     number = digits.replace(",", "")
-    if len(number) > 1 and number.startswith("0") or len(number) > 15:
+    if (len(number) > 1 and number.startswith("0")) or len(number) > 15:
         return " ".join(num2words(int(digit)) for digit in number)  # a code, not a quantity
     return num2words(int(number)).replace(",", "")
 

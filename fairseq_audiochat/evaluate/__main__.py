@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
+    "answers": "right answers to spoken questions (TriviaQA)",
     "perplexity": "WER of the prompts and perplexity of the responses (Table 2)",
     "report": "tables and pictures again from the records of an output folder",
 }

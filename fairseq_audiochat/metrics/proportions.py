@@ -1,33 +1,35 @@
-"""Shares with their uncertainty. Knows no file."""
+"""How far a share of successes can be trusted. Knows nothing of what succeeded."""
 
+import math
 from typing import NamedTuple
 
-from statsmodels.stats.proportion import proportion_confint
-
-CONFIDENCE = 0.95
+from fairseq_audiochat.metrics.extra import statsmodels
 
 
 class Interval(NamedTuple):
-    """Where a quantity lies with a probability of ``CONFIDENCE``."""
+    """A confidence interval, both ends included."""
 
     low: float
     high: float
 
 
-def wilson_interval(successes: int, trials: int) -> Interval:
-    """The Wilson score interval of a share.
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion; both ends NaN without trials.
 
-    Args:
-        successes: 0 to ``trials``.
-        trials: At least 1.
+    Unlike the normal approximation it stays within 0 and 1 and has a width where nothing, or
+    everything, succeeded.
 
     Raises:
-        ValueError: If there is no such number of successes.
+        ValueError: If there are more successes than trials, or fewer than none.
     """
-    if not 0 <= successes <= trials or trials == 0:
+    if not 0 <= successes <= trials:
         raise ValueError(
-            f"`successes` must be from 0 to `trials`, which must be positive, but are {successes} "
-            f"and {trials} instead."
+            f"successes must be between 0 and the {trials} trials, but are {successes}."
         )
-    low, high = proportion_confint(successes, trials, alpha=1 - CONFIDENCE, method="wilson")
+    if not trials:
+        return Interval(math.nan, math.nan)
+    proportion = statsmodels("proportion")
+    low, high = proportion.proportion_confint(
+        successes, trials, alpha=1 - confidence, method="wilson"
+    )
     return Interval(float(low), float(high))
