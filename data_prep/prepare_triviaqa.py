@@ -4,7 +4,7 @@
     python data_prep/prepare_triviaqa.py unfiltered-web-dev.json data --split triviaqa \
         --endpoint http://localhost:8880/v1 --model kokoro --voices af_heart,bm_george
     python data_prep/prepare_triviaqa.py unfiltered-web-dev.json data --split triviaqa \
-        --command 'piper --model en_GB-alan-medium.onyx --output_file {output}'
+        --command 'piper --model en_GB-alan-medium.onnx --output_file {output}'
 
 writes ``data/triviaqa/<id>.flac``, ``data/triviaqa.tsv`` (``tgt_text``: the spoken words) and
 ``data/triviaqa.answers.jsonl`` (the question as written, and the aliases of its answer). What could

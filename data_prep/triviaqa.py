@@ -8,9 +8,9 @@ The search results, which are most of a file, are read past. Knows no speech.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-import ijson
+from extra import imported
 
 from fairseq_audiochat.metrics.question_answering import normalise_answer
 
@@ -47,6 +47,7 @@ def read_questions(path: Path) -> list[TriviaQuestion]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: TriviaQA's file must exist, but does not; {_FILES}.")
+    ijson = imported("ijson", "speech")
     try:
         entries = list(_entries(path))
         needs_verified = any(not verified for *_, verified in entries) and _is_verified(path)
@@ -67,7 +68,7 @@ _Entry = tuple[str, str, list[str], bool]
 
 def _entries(path: Path) -> Iterator[_Entry]:
     with open(path, "rb") as file:
-        for number, entry in enumerate(ijson.items(file, "Data.item", use_float=True), start=1):
+        for number, entry in enumerate(_items(file, "Data.item"), start=1):
             place = f"{path}: question {number}"
             id, text = _text(entry, "QuestionId", place), _text(entry, "Question", place)
             if not _SAFE_ID.fullmatch(id):
@@ -77,6 +78,12 @@ def _entries(path: Path) -> Iterator[_Entry]:
                 )
             answers = accepted_answers(entry.get("Answer") or {})
             yield id, text, answers, entry.get("QuestionPartOfVerifiedEval") is not False
+
+
+def _items(file: BinaryIO, place: str) -> Iterator[Any]:
+    """The values at a place of a JSON file, of which one at a time is in memory."""
+    items: Iterator[Any] = imported("ijson", "speech").items(file, place, use_float=True)
+    return items
 
 
 def _text(entry: Any, name: str, place: str) -> str:
@@ -102,7 +109,7 @@ def accepted_answers(answer: dict[str, Any]) -> list[str]:
 def _is_verified(path: Path) -> bool:
     """Whether the file is one of those in which only verified questions count."""
     with open(path, "rb") as file:
-        return next(ijson.items(file, "VerifiedEval"), False) is True
+        return next(_items(file, "VerifiedEval"), False) is True
 
 
 def _judged(entries: list[_Entry], needs_verified: bool) -> Iterator[TriviaQuestion]:

@@ -1,6 +1,6 @@
 """A command line of the user's as an engine: the text on stdin, a sound file out.
 
-    piper --model en_GB-alan-medium.onyx --output_file {output}
+    piper --model en_GB-alan-medium.onnx --output_file {output}
 
 ``{output}`` stands for the file that the command writes, ``{voice}`` for the utterance's voice. No
 shell reads the line. Does not know what the command is.

@@ -10,7 +10,7 @@ from fairseq_audiochat.data.audio import read_audio
 from speaking.engine import Samples, Style, UnspokenError
 
 _OF_THE_TEXT = (400, 413, 422)  # what servers say to a text that is too long, or not allowed
-_DATA = 12  # of a wav: where its chunks begin
+_FIRST_CHUNK = 12  # of a wav: its place
 
 
 class EndpointEngine:
@@ -81,20 +81,20 @@ def _samples(content: bytes) -> Samples:
 def with_true_length(content: bytes) -> bytes:
     """A wav whose header tells its length.
 
-    A server that sends a wav while it speaks cannot know the length, and promises 4 GB (OpenAI),
-    2 GB or 2,000,000,000 bytes. That the answer is whole is known from HTTP.
+    A server that sends a wav while it speaks cannot know the length: its header promises 4 GB
+    (OpenAI's), 2 GB, 2,000,000,000 bytes, or nothing. That the answer is whole is known from HTTP.
     """
     if content[:4] != b"RIFF":
         return content
-    position = _DATA
+    position = _FIRST_CHUNK
     while position + 8 <= len(content):
         chunk, size = struct.unpack_from("<4sI", content, position)
         position += 8
         if chunk == b"data":
             there = len(content) - position
-            sizes = struct.pack("<I", len(content) - 8), struct.pack("<I", min(size, there))
-            return (
-                content[:4] + sizes[0] + content[8 : position - 4] + sizes[1] + content[position:]
-            )
-        position += size + size % 2
+            known = size if 0 < size <= there else there
+            length = struct.pack("<I", len(content) - 8)
+            head = content[8 : position - 4] + struct.pack("<I", known)
+            return content[:4] + length + head + content[position:]
+        position += size + size % 2  # chunks begin at even bytes
     return content

@@ -6,7 +6,7 @@ num2words writes the words; this file finds out what kind of number one is. Know
 import re
 from collections.abc import Callable
 
-from num2words import num2words
+from extra import imported
 
 _NUMBER = r"\d{1,3}(?:,\d{3})+|\d+"
 _CURRENCIES = {
@@ -41,15 +41,20 @@ def in_words(text: str) -> str:
     return text
 
 
+def _words(number: int, **form: str) -> str:
+    """A number in words; ``form`` is num2words's ``to``."""
+    return str(imported("num2words", "speech").num2words(number, **form))
+
+
 def _cardinal(digits: str) -> str:
     number = digits.replace(",", "")
     if (len(number) > 1 and number.startswith("0")) or len(number) > 15:
-        return " ".join(num2words(int(digit)) for digit in number)  # a code, not a quantity
-    return num2words(int(number)).replace(",", "")
+        return " ".join(_words(int(digit)) for digit in number)  # a code, not a quantity
+    return _words(int(number)).replace(",", "")
 
 
 def _year(digits: str) -> str:
-    return num2words(int(digits), to="year")
+    return _words(int(digits), to="year")
 
 
 def _plural(words: str) -> str:
@@ -80,7 +85,7 @@ def _money(match: re.Match[str]) -> str:
 
 
 def _decimal_words(whole: str, part: str) -> str:
-    return f"{_cardinal(whole)} point {' '.join(num2words(int(digit)) for digit in part)}"
+    return f"{_cardinal(whole)} point {' '.join(_words(int(digit)) for digit in part)}"
 
 
 def _fraction(match: re.Match[str]) -> str:
@@ -88,22 +93,22 @@ def _fraction(match: re.Match[str]) -> str:
     if not (0 < above < below and (above == 1 or below <= 10)):
         return f"{_cardinal(match[1])} {_cardinal(match[2])}"  # 9/11, 24/7
     names = {2: "half", 4: "quarter"}
-    name = names.get(below) or num2words(below, to="ordinal")
-    return f"{num2words(above)} {name if above == 1 else 'halves' if below == 2 else f'{name}s'}"
+    name = names.get(below) or _words(below, to="ordinal")
+    return f"{_words(above)} {name if above == 1 else 'halves' if below == 2 else f'{name}s'}"
 
 
 def _time(match: re.Match[str]) -> str:
     hours, minutes = _cardinal(match[1]), match[2]
     if minutes == "00":
         return f"{hours} o'clock"
-    return f"{hours} {'oh ' if minutes[0] == '0' else ''}{num2words(int(minutes))}"
+    return f"{hours} {'oh ' if minutes[0] == '0' else ''}{_words(int(minutes))}"
 
 
 def _roman_words(match: re.Match[str]) -> str:
     name, numeral = match[1], match[2]
     if name in _REGNAL:
-        return f"{name} the {num2words(_ROMAN[numeral], to='ordinal')}"
-    return match[0] if len(numeral) == 1 else f"{name} {num2words(_ROMAN[numeral])}"
+        return f"{name} the {_words(_ROMAN[numeral], to='ordinal')}"
+    return match[0] if len(numeral) == 1 else f"{name} {_words(_ROMAN[numeral])}"
 
 
 def _degrees(match: re.Match[str]) -> str:
@@ -126,14 +131,15 @@ _RULES: list[_Rule] = [
     (re.compile(r"(?<=\d) ?°(?: ?([CF])\b)?"), _degrees),
     (re.compile(r"\b(1\d{3}|20\d\d) ?[-–—] ?(\d{4}|\d\d)\b"), _year_range),
     (re.compile(r"['‘’]?\b(1\d\d0|20\d0|[2-9]0)['’]?s\b"), _decade),
+    (re.compile(r"(?<!\w)['‘’](?=\d\d\b)"), lambda _: ""),
     (
         re.compile(rf"\b({_NUMBER})(?:st|nd|rd|th)\b"),
-        lambda m: num2words(int(m[1].replace(",", "")), to="ordinal").replace(",", ""),
+        lambda m: _words(int(m[1].replace(",", "")), to="ordinal").replace(",", ""),
     ),
     (re.compile(r"\b(\d{1,2}):([0-5]\d)\b"), _time),
     (re.compile(r"\b(\d+)/(\d+)\b"), _fraction),
     (re.compile(r"(?<=\d) ?[-–—] ?(?=\d)"), lambda _: " to "),
     (re.compile(rf"({_NUMBER})\.(\d+)"), lambda m: f" {_decimal_words(m[1], m[2])} "),
-    (re.compile(r"(?<![\w,])(1[1-9]\d\d|20\d\d)(?![\w,]\d)(?!\w)"), lambda m: _year(m[1])),
+    (re.compile(r"(?<![\w,])(1\d{3}|20\d\d)(?![\w,]\d)(?!\w)"), lambda m: _year(m[1])),
     (re.compile(_NUMBER), lambda m: f" {_cardinal(m[0])} "),
 ]

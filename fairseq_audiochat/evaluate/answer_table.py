@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fairseq_audiochat.data.record_file import Record, read
 from fairseq_audiochat.evaluate.answering import by_id
 from fairseq_audiochat.evaluate.arms import CASCADE
 from fairseq_audiochat.evaluate.breakdown import by_wer
 from fairseq_audiochat.evaluate.markdown import as_markdown
-from fairseq_audiochat.evaluate.record_file import Record, read
 from fairseq_audiochat.metrics.bootstrap import ratio_interval
 from fairseq_audiochat.metrics.proportions import wilson_interval
 from fairseq_audiochat.metrics.question_answering import AnswerScore, score_answer
@@ -28,12 +28,14 @@ class Judged(NamedTuple):
         scores: By arm, then by id.
         answers: The records, likewise.
         excluded: Questions that some arm did not answer: ``id``, ``arm``, ``reason``.
+        missing: Arms of the folder without answers to this test set.
     """
 
     ids: list[str]
     scores: dict[str, dict[str, AnswerScore]]
     answers: dict[str, dict[str, Record]]
     excluded: list[dict[str, str]]
+    missing: list[str]
 
 
 def results(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,23 +48,18 @@ def results(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: _test_set_results(judge(folder, run, name), run, name)
         for name in run["test_sets"]
-        if (folder / "questions" / f"{name}.jsonl").is_file()
+        if (folder / "answers" / name).is_dir()
     }
 
 
 def judge(folder: Path, run: Mapping[str, Any], test_set: str) -> Judged:
-    """Score a test set's answers; a question that one arm lacks counts in none.
-
-    Raises:
-        FileNotFoundError: If an arm has not answered.
-    """
+    """Score a test set's answers; a question that one arm lacks counts in none."""
     aliases = {
         question["id"]: question["answers"]
         for question in read(folder / "questions" / f"{test_set}.jsonl")
     }
-    answers = {
-        arm: _read_arm(folder / "answers" / test_set / f"{arm}.jsonl") for arm in run["answer_arms"]
-    }
+    paths = {arm: folder / "answers" / test_set / f"{arm}.jsonl" for arm in run["arms"]}
+    answers = {arm: by_id(read(path)) for arm, path in paths.items() if path.is_file()}
     excluded = [
         {"id": id, "arm": arm, "reason": records.get(id, {"excluded": "not answered"})["excluded"]}
         for arm, records in answers.items()
@@ -75,16 +72,8 @@ def judge(folder: Path, run: Mapping[str, Any], test_set: str) -> Judged:
         arm: {id: score_answer(records[id]["answer"], aliases[id]) for id in ids}
         for arm, records in answers.items()
     }
-    return Judged(ids, scores, answers, excluded)
-
-
-def _read_arm(path: Path) -> dict[str, Record]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: every arm that answers must have records, but these are missing; give the "
-            "command that makes them again."
-        )
-    return by_id(read(path))
+    missing = [arm for arm in run["arms"] if arm not in answers]
+    return Judged(ids, scores, answers, excluded, missing)
 
 
 def _test_set_results(judged: Judged, run: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -96,12 +85,13 @@ def _test_set_results(judged: Judged, run: Mapping[str, Any], name: str) -> dict
         )
     groups = {
         f"WER of {arm}, %": by_wer((judged.answers[arm][id] for id in judged.ids), judged.ids)
-        for arm, described in run["answer_arms"].items()
-        if described["kind"] == CASCADE
+        for arm in judged.answers
+        if run["arms"][arm]["kind"] == CASCADE
     }
     return {
         "questions": len(judged.ids),
         "excluded": judged.excluded,
+        "missing": judged.missing,
         "arms": _arm_results(judged, run, judged.ids),
         "by": {
             title: {
@@ -121,7 +111,7 @@ def _arm_results(
     for arm, by_question in judged.scores.items():
         scores = [by_question[id] for id in ids]
         found[arm] = {
-            "kind": run["answer_arms"][arm]["kind"],
+            "kind": run["arms"][arm]["kind"],
             "occurs": _share([score.occurs for score in scores]),
             "exact": _share([score.exact for score in scores]),
             "f1": _mean([score.f1 for score in scores], run["seed"]),
@@ -186,6 +176,7 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
             )
         if arm["empty_answers"]:
             notes.append(f"{arm['empty_answers']} answers of {name} are empty; they are wrong.")
+    notes += [f"{name} did not answer this test set." for name in results["missing"]]
     excluded = results["excluded"]
     if excluded:
         shown = "; ".join(

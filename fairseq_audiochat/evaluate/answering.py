@@ -16,9 +16,9 @@ from fairseq.models import FairseqEncoderDecoderModel
 
 from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
 from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.record_file import Record, complete
 from fairseq_audiochat.evaluate.arms import Arm, Systems
 from fairseq_audiochat.evaluate.prompts import Prompts, batches_of, collate, load
-from fairseq_audiochat.evaluate.record_file import Record, complete
 
 _NO_TEXT = "empty transcript"
 _NO_ROOM = "prompt and answer may need {} positions of the LLM's {}"

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_audiochat.data.question_answers import QuestionAnswers, answers_path
+from fairseq_audiochat.data.record_file import read
 from fairseq_audiochat.evaluate import answer_plot, answer_table
 from fairseq_audiochat.evaluate.answering import Search, answer, by_id
 from fairseq_audiochat.evaluate.arms import CASCADE, Arm
 from fairseq_audiochat.evaluate.options import Setup, add_setup, read_setup
-from fairseq_audiochat.evaluate.record_file import read
 from fairseq_audiochat.evaluate.run_record import read_run, remember_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet
 from fairseq_audiochat.evaluate.transcripts import transcribe
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
         setup.output,
         {
             "llm": setup.systems.describe(),
-            "answer_arms": {arm.name: arm.describe() for arm in setup.arms},
+            "arms": {arm.name: arm.describe() for arm in setup.arms},
             "test_sets": {
                 test_set.name: test_set.describe(answers_path(test_set.path))
                 for test_set in setup.test_sets

@@ -11,8 +11,8 @@ from fairseq.checkpoint_utils import load_model_ensemble_and_task
 
 from fairseq_audiochat.data.manifest import Manifest, write_manifest
 from fairseq_audiochat.data.question_answers import Question
+from fairseq_audiochat.data.record_file import read
 from fairseq_audiochat.evaluate.__main__ import main
-from fairseq_audiochat.evaluate.record_file import read
 
 REFERENCE, NOTHING = "reference text", "nothing in the prompt"
 ARMS = {REFERENCE: "text", "e2e": "audio", "ctc": "cascade", NOTHING: "none"}
@@ -116,7 +116,7 @@ def test_report_needs_the_records_alone(output, tmp_path):
 def test_run_record_and_numbers(output):
     run = json.loads((output / "run.json").read_text())
     assert run["answers"] == {"beam": 3, "max_length": 6}
-    assert list(run["answer_arms"]) == list(ARMS)
+    assert list(run["arms"]) == list(ARMS)
     assert set(run["test_sets"]["dev"]["sha256"]) == {"dev.tsv", "dev.answers.jsonl"}
     found = json.loads((output / "answers.json").read_text())["dev"]
     assert found["questions"] == 7
