@@ -56,10 +56,10 @@ def prepare_triviaqa(args: argparse.Namespace) -> Path:
 
 
 def _draw(questions: list[TriviaQuestion], number: int | None, seed: int) -> list[TriviaQuestion]:
-    """A random sample, in the file's order."""
-    if number is None or number >= len(questions):
-        return questions
-    return [questions[i] for i in sorted(random.Random(seed).sample(range(len(questions)), number))]
+    """A random sample, in the file's order; a larger one holds all of a smaller one."""
+    order = list(range(len(questions)))
+    random.Random(seed).shuffle(order)
+    return [questions[place] for place in sorted(order[:number])]
 
 
 def _prompt(question: TriviaQuestion, styles: Styles, folder: Path) -> Prompt:
@@ -86,7 +86,7 @@ def _speak(
     ]
     split = Split(args.split, lambda: entries, lambda _: left_out)
     summary = prepare(split, args.out_dir, args.workers)
-    manifest = args.out_dir / f"{args.split}.tsv"
+    manifest: Path = args.out_dir / f"{args.split}.tsv"
     _write_answers(asked, manifest)
     print(f"{manifest}: {summary}", flush=True)
     return manifest

@@ -41,6 +41,17 @@ _WORDS = {
     "vs.": "versus",
 }
 _BEFORE_NUMBERS = {"c": "circa", "ca": "circa", "No": "number", "Nos": "numbers", "Vol": "volume"}
+_MONTHS = {
+    "Jan": "January",
+    "Feb": "February",
+    "Apr": "April",
+    "Aug": "August",
+    "Sep": "September",
+    "Sept": "September",
+    "Oct": "October",
+    "Nov": "November",
+    "Dec": "December",
+}
 _UNITS = {
     "cm": "centimetres",
     "ft": "feet",
@@ -65,6 +76,10 @@ def _any_of(names: dict[str, str]) -> str:
 _TITLE = re.compile(rf"\b({_any_of(_TITLES)})(?:\. ?| )(?=[A-Z])")
 _WORD = re.compile(rf"(?<![\w.])({_any_of(_WORDS)})(?!\w)")
 _BEFORE_NUMBER = re.compile(rf"\b({_any_of(_BEFORE_NUMBERS)})\.? ?(?=\d)", re.IGNORECASE)
+_MONTH = re.compile(  # beside a day or a year
+    rf"\b({_any_of(_MONTHS)})\b\.?(?= \d)"
+    rf"|(?:(?<=\d )|(?<=st |nd |rd |th ))({_any_of(_MONTHS)})\b\.?"
+)
 _UNIT = re.compile(rf"(?<=\d) ?({_any_of(_UNITS)})\b\.?(?!\w)")
 _INITIALS = re.compile(r"\b(?:[A-Z]\. ?){2,}|\b[A-Z]\. ?(?=[A-Z][a-z])")
 _SYMBOL = re.compile(f"[{re.escape(''.join(_SYMBOLS))}]")
@@ -75,6 +90,7 @@ def expand(text: str) -> str:
     text = _TITLE.sub(lambda match: f"{_TITLES[match[1]]} ", text)
     text = _WORD.sub(lambda match: _WORDS[match[1]], text)
     text = _BEFORE_NUMBER.sub(_before_number, text)
+    text = _MONTH.sub(lambda match: _MONTHS[match[1] or match[2]], text)
     text = _UNIT.sub(lambda match: f" {_UNITS[match[1]]}", text)
     text = _INITIALS.sub(_spell, text)
     return _SYMBOL.sub(lambda match: _SYMBOLS[match[0]], text)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from typing import Any
 
 from command import positive_integer, positive_number
 
@@ -58,7 +59,9 @@ def build_engine(args: argparse.Namespace, styles: Styles) -> SpeakingEngine:
         ModuleNotFoundError: If the engine's package is missing.
         ValueError: If it does not have what is asked of it.
     """
-    settings = {name: getattr(args, name) or default for name, default in _DEFAULTS.items()}
+    settings: dict[str, Any] = {
+        name: getattr(args, name) or default for name, default in _DEFAULTS.items()
+    }
     if args.command:
         return CommandEngine(args.command, args.workers, settings["timeout"])
     if args.endpoint:

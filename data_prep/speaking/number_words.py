@@ -25,6 +25,9 @@ _REGNAL = (  # of kings, queens and popes: "the eighth"; elsewhere a Roman numer
 ).split()
 
 
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+
+
 def _roman(number: int) -> str:
     units = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
     return "X" * (number // 10) + units[number % 10]
@@ -55,6 +58,10 @@ def _cardinal(digits: str) -> str:
 
 def _year(digits: str) -> str:
     return _words(int(digits), to="year")
+
+
+def _ordinal(digits: str) -> str:
+    return _words(int(digits.replace(",", "")), to="ordinal").replace(",", "")
 
 
 def _plural(words: str) -> str:
@@ -127,6 +134,16 @@ _RULES: list[_Rule] = [
         ),
         _money,
     ),
+    (
+        re.compile(
+            rf"(?:\b[Tt]he )?\b([1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?: of)? (?=(?:{_MONTHS})\b)"
+        ),
+        lambda m: f"the {_ordinal(m[1])} of ",
+    ),
+    (
+        re.compile(rf"\b({_MONTHS}) ([1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\b(?!:\d)"),
+        lambda m: f"{m[1]} {_ordinal(m[2])}",
+    ),
     (re.compile(r"(?<=\d) ?%"), lambda _: " percent"),
     (re.compile(r"(?<=\d) ?°(?: ?([CF])\b)?"), _degrees),
     (re.compile(r"\b(1\d{3}|20\d\d) ?[-–—] ?(\d{4}|\d\d)\b"), _year_range),
@@ -134,7 +151,7 @@ _RULES: list[_Rule] = [
     (re.compile(r"(?<!\w)['‘’](?=\d\d\b)"), lambda _: ""),
     (
         re.compile(rf"\b({_NUMBER})(?:st|nd|rd|th)\b"),
-        lambda m: _words(int(m[1].replace(",", "")), to="ordinal").replace(",", ""),
+        lambda m: _ordinal(m[1]),
     ),
     (re.compile(r"\b(\d{1,2}):([0-5]\d)\b"), _time),
     (re.compile(r"\b(\d+)/(\d+)\b"), _fraction),

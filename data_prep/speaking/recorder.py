@@ -72,7 +72,7 @@ class _Recorder:
 
     async def _work(self, queue: Iterator[Prompt], bar: "tqdm[None]") -> None:
         for prompt in queue:
-            provenance = {
+            provenance: dict[str, object] = {
                 "text": prompt.text,
                 "engine": self._engine.name,
                 "style": prompt.style._asdict(),

@@ -38,7 +38,7 @@ class Styles(NamedTuple):
 
     def draw(self, random: np.random.Generator) -> Style:
         """A style; the generator may go on to be used."""
-        voice = self.voices[random.integers(len(self.voices))]
+        voice = self.voices[int(random.integers(len(self.voices)))]
         return Style(voice, *(_between(random, r) for r in (self.words_per_minute, self.pitch)))
 
     def of(self, utterance_id: str) -> Style:

@@ -266,6 +266,9 @@ def test_a_sample_is_drawn_by_lot_and_kept(tmp_path: Path, server: SpeechServer,
     prepare(questions, *at(server, "--sample", 5))
     assert len(server.bodies) == 5
     assert ids != [f"q{i}" for i in range(5)]
+    larger = Manifest(prepare(questions, *at(server, "--sample", 9)))
+    assert set(ids) < set(larger.ids.to_pylist())
+    assert len(server.bodies) == 9  # what was spoken is not asked for again
 
 
 def test_killed_and_resumed_gives_the_same_files(tmp_path: Path, server: SpeechServer):

@@ -16,8 +16,13 @@ from speaking.spoken_text import spoken_text, transcript
         ("the 1914-18 war", "the nineteen fourteen to eighteen war"),
         ("1939–1945", "nineteen thirty-nine to nineteen forty-five"),
         ("Who won in '66?", "Who won in sixty-six?"),
+        # Dates.
+        ("on 10th December 1993", "on the tenth of December nineteen ninety-three"),
+        ("on the 1st of May, the 4 July", "on the first of May, the fourth of July"),
+        ("on Dec. 7, 1941", "on December seventh, nineteen forty-one"),
+        ("Nov. 5th or 5 Nov", "November fifth or the fifth of November"),
+        ("in May 1945", "in May nineteen forty-five"),
         # Ordinals, counts, codes.
-        ("on 10th December", "on tenth December"),
         ("the 21st", "the twenty-first"),
         ("20,000,000 copies", "twenty million copies"),
         ("1,066 men", "one thousand and sixty-six men"),
