@@ -22,7 +22,8 @@ import command
 from corpus import Entry, LeftOut, Split, prepare
 from manifest_script import add_arguments
 from speaking import arguments
-from speaking.recorder import Prompt, record
+from speaking.engine import SpeakingEngine
+from speaking.recorder import Prompt, record, replaces
 from speaking.spoken_text import spoken_text, transcript
 from speaking.styles import Styles
 from triviaqa import TriviaQuestion, read_questions
@@ -74,9 +75,9 @@ def _speak(
     styles: Styles,
     args: argparse.Namespace,
 ) -> Path:
-    (args.out_dir / args.split).mkdir(parents=True, exist_ok=True)
     said = [prompt for prompt in prompts if transcript(prompt.text)]
-    unspoken = record(said, arguments.build_engine(args, styles), f"speaking {args.split}")
+    manifest: Path = args.out_dir / f"{args.split}.tsv"
+    unspoken = _record(said, manifest, arguments.build_engine(args, styles))
     left_out += [LeftOut(p.id, "", NO_WORDS, p.text) for p in prompts if not transcript(p.text)]
     left_out += [LeftOut(p.id, "", UNSPOKEN, unspoken[p.id]) for p in said if p.id in unspoken]
     entries = [
@@ -86,10 +87,17 @@ def _speak(
     ]
     split = Split(args.split, lambda: entries, lambda _: left_out)
     summary = prepare(split, args.out_dir, args.workers)
-    manifest: Path = args.out_dir / f"{args.split}.tsv"
     _write_answers(asked, manifest)
     print(f"{manifest}: {summary}", flush=True)
     return manifest
+
+
+def _record(prompts: Sequence[Prompt], manifest: Path, engine: SpeakingEngine) -> dict[str, str]:
+    """By id, why a question could not be spoken."""
+    manifest.with_suffix("").mkdir(parents=True, exist_ok=True)
+    if replaces(prompts, engine):
+        manifest.unlink(missing_ok=True)  # it would describe the new recordings until the end
+    return record(prompts, engine, f"speaking {manifest.stem}")
 
 
 def _write_answers(asked: Sequence[TriviaQuestion], manifest: Path) -> None:

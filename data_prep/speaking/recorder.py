@@ -51,6 +51,18 @@ def record(prompts: Sequence[Prompt], engine: SpeakingEngine, title: str) -> dic
     return asyncio.run(_Recorder(engine).record(prompts, title))
 
 
+def replaces(prompts: Sequence[Prompt], engine: SpeakingEngine) -> bool:
+    """Whether some recording is there, but of another text, voice or engine."""
+    return any(
+        prompt.path.exists() and not is_recorded(prompt.path, _provenance(prompt, engine))
+        for prompt in prompts
+    )
+
+
+def _provenance(prompt: Prompt, engine: SpeakingEngine) -> dict[str, object]:
+    return {"text": prompt.text, "engine": engine.name, "style": prompt.style._asdict()}
+
+
 class _Recorder:
     def __init__(self, engine: SpeakingEngine) -> None:
         self._engine = engine
@@ -72,11 +84,7 @@ class _Recorder:
 
     async def _work(self, queue: Iterator[Prompt], bar: "tqdm[None]") -> None:
         for prompt in queue:
-            provenance: dict[str, object] = {
-                "text": prompt.text,
-                "engine": self._engine.name,
-                "style": prompt.style._asdict(),
-            }
+            provenance = _provenance(prompt, self._engine)
             if is_recorded(prompt.path, provenance):
                 self._spoken += 1
             else:

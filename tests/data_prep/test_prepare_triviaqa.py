@@ -254,6 +254,13 @@ def test_another_voice_or_text_is_spoken_anew(questions: Path, server: SpeechSer
     assert len(server.bodies) == 5
     prepare(questions, *at(server, "--voices", "echo"))
     assert len(server.bodies) == 9
+    # While recordings are replaced, no manifest describes them.
+    server.fault = lambda _: "500"
+    with pytest.raises(RuntimeError, match="the endpoint must answer"):
+        prepare(questions, *at(server, "--retries", 1))
+    assert not (questions.parent / "out/triviaqa.tsv").exists()
+    server.fault = lambda _: None
+    assert len(Manifest(prepare(questions, *at(server)))) == 4
 
 
 def test_a_sample_is_drawn_by_lot_and_kept(tmp_path: Path, server: SpeechServer, capsys):
