@@ -44,7 +44,7 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "speech": ["espeakng-loader>=0.2.4", "num2words>=0.5.14"],  # data_prep: synthesised speech
+        "speech": ["espeakng-loader>=0.2.4", "num2words>=0.5.14", "ijson>=3.3"],  # spoken texts
         "plot": ["matplotlib>=3.8"],  # the pictures of the examples, and of report_responses.py
         "evaluate": ["scipy>=1.11", "statsmodels>=0.14.5", "matplotlib>=3.8"],
         "demo": ["gradio>=6,<7"],  # the page in the browser

@@ -11,7 +11,6 @@ utterances per second). Does not know what the prompts mean, nor how they are an
 
 import argparse
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import torch
-import torchaudio
-from espeak import FASTEST, HIGHEST, LOWEST, SLOWEST, Espeak
+from espeak import Espeak
+from speaking.recording import at_our_level, at_our_rate
+from speaking.styles import ESPEAK_PITCH, ESPEAK_SPEED, Styles, check_ranges, read_voices
 from tqdm import tqdm
 
 from fairseq_audiochat.data.audio import SAMPLE_RATE
@@ -30,7 +30,6 @@ from fairseq_audiochat.data.fbank import SAMPLES_PER_FRAME, num_frames
 from fairseq_audiochat.data.manifest import Utterance, write_manifest
 
 _SAFE_ID = re.compile(r"\w[\w.-]*")  # an id is a file name
-_PEAK = 0.5  # of full scale; quiet enough never to clip
 
 Samples = npt.NDArray[Any]
 
@@ -113,15 +112,6 @@ def _parse_row(line: str, header: list[str], place: str) -> Prompt:
     return Prompt(row["id"], row["text"], place)
 
 
-def read_voices(value: str) -> list[str]:
-    """Voices from a list with commas, or from a file with one voice in a line."""
-    names = Path(value).read_text().splitlines() if Path(value).is_file() else value.split(",")
-    voices = [name.strip() for name in names if name.strip()]
-    if not voices:
-        raise ValueError(f"--voices must name at least one voice, but is {value!r}.")
-    return voices
-
-
 def synthesise(prompts: list[Prompt], args: argparse.Namespace) -> None:
     """Speak all prompts and write the manifest."""
     espeak = Espeak(args.seed)
@@ -136,13 +126,11 @@ def synthesise(prompts: list[Prompt], args: argparse.Namespace) -> None:
 def _utterances(
     prompts: list[Prompt], espeak: Espeak, folder: Path, args: argparse.Namespace
 ) -> Iterator[Utterance]:
+    styles = Styles(args.voices, args.seed, args.words_per_minute, args.pitch)
     for prompt in tqdm(prompts, desc=f"speaking {args.prompts}", unit="utt", mininterval=1):
-        # Of the id alone, so that an utterance keeps its voice when others come or go.
-        random = np.random.default_rng([args.seed, zlib.crc32(prompt.id.encode())])
-        voice = args.voices[random.integers(len(args.voices))]
-        speed = int(random.integers(args.words_per_minute[0], args.words_per_minute[1] + 1))
-        pitch = int(random.integers(args.pitch[0], args.pitch[1] + 1))
-        samples = _at_our_rate(espeak.speak(prompt.text, voice, speed, pitch), espeak.sample_rate)
+        random = styles.random(prompt.id)
+        style = styles.draw(random)
+        samples = at_our_rate(espeak.speak(prompt.text, *style), espeak.sample_rate)
         if num_frames(len(samples)) == 0 or not samples.any():
             raise ValueError(
                 f"{prompt.place}: 'text' must be speakable for at least {SAMPLES_PER_FRAME} "
@@ -152,14 +140,9 @@ def _utterances(
         if args.snr is not None:
             samples = add_noise(samples, random.uniform(*args.snr), random)
         path = folder / f"{prompt.id}.flac"
-        soundfile.write(path, samples * (_PEAK / np.abs(samples).max()), SAMPLE_RATE, "PCM_16")
+        soundfile.write(path, at_our_level(samples), SAMPLE_RATE, "PCM_16")
         relative = path.relative_to(args.manifest.parent).as_posix()
-        yield Utterance(prompt.id, relative, num_frames(len(samples)), prompt.text, voice)
-
-
-def _at_our_rate(samples: npt.NDArray[np.int16], rate: int) -> Samples:
-    waveform = torch.from_numpy(samples.astype(np.float32))
-    return torchaudio.functional.resample(waveform, rate, SAMPLE_RATE).numpy()
+        yield Utterance(prompt.id, relative, num_frames(len(samples)), prompt.text, style.voice)
 
 
 def add_noise(samples: Samples, snr: float, random: np.random.Generator) -> Samples:
@@ -184,15 +167,7 @@ def _check_options(args: argparse.Namespace) -> None:
             f"The manifest must be a .tsv file, but is {str(args.manifest)!r}; the audio goes to a "
             "folder of the same name without .tsv."
         )
-    limits = {"words_per_minute": (SLOWEST, FASTEST), "pitch": (LOWEST, HIGHEST)}
-    for name, (lowest, highest) in limits.items():
-        low, high = getattr(args, name)
-        if not lowest <= low <= high <= highest:
-            flag = name.replace("_", "-")
-            raise ValueError(
-                f"--{flag} must be two ascending numbers from {lowest} to {highest}, but is "
-                f"{low} {high}."
-            )
+    check_ranges(args)
     if args.snr is not None and not args.snr[0] <= args.snr[1]:
         raise ValueError(f"--snr must be two ascending numbers, but is {args.snr}.")
 
@@ -205,8 +180,15 @@ def _parser() -> argparse.ArgumentParser:
     add("prompts", type=Path, help="TSV with the columns id and text")
     add("manifest", type=Path, help="manifest to write; the audio goes to a folder of that name")
     add("--voices", required=True, help="espeak-ng voices with commas, or a file of one per line")
-    add("--words-per-minute", type=int, nargs=2, default=(140, 200), metavar=("LOW", "HIGH"))
-    add("--pitch", type=int, nargs=2, default=(35, 65), metavar=("LOW", "HIGH"), help="50: its own")
+    add("--words-per-minute", type=int, nargs=2, default=ESPEAK_SPEED, metavar=("LOW", "HIGH"))
+    add(
+        "--pitch",
+        type=int,
+        nargs=2,
+        default=ESPEAK_PITCH,
+        metavar=("LOW", "HIGH"),
+        help="50: its own",
+    )
     add("--snr", type=float, nargs=2, metavar=("LOW", "HIGH"), help="add white noise, in dB")
     add("--seed", type=int, default=1, help="of voices, speeds, pitches and noise (default: 1)")
     return parser

@@ -14,6 +14,7 @@ from importlib import import_module
 
 COMMANDS = {
     "alignment": "cosines of audio and text embeddings: heat maps and numbers (Figure 3)",
+    "answers": "right answers to spoken questions (TriviaQA)",
     "perplexity": "WER of the prompts and perplexity of the responses (Table 2)",
     "report": "tables and pictures again from the records of an output folder",
     "text-ability": "the LLM's logits on text against those of the bare LLM, bit by bit",

@@ -21,7 +21,7 @@ from fairseq_audiochat.saving import whole_file
 FORMAT = "fairseq_audiochat.evaluation/1"
 _PACKAGES = ("torch", "torchaudio", "fairseq-fixed", "transformers", "sentencepiece", "jiwer")
 _CHUNK_BYTES = 1 << 24
-_OF_ALL = ("llm", "alignment")
+_OF_ALL = ("llm", "alignment", "answers")
 _BY_NAME = ("arms", "alignment_arms", "test_sets")
 
 

@@ -73,3 +73,14 @@ def test_digest_is_sha256(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc" * 1000)
     assert digest(path) == hashlib.sha256(b"abc" * 1000).hexdigest()
+
+
+def test_commands_may_read_different_files_of_a_test_set(tmp_path):
+    """Their digests come together; a file that both read must be the same."""
+    remember_run(tmp_path, BEGUN)
+    other = {"mls": {"sha256": {"test.tsv": "2", "test.answers.jsonl": "4"}}}
+    made = remember_run(tmp_path, {"test_sets": other})
+    assert remember_run(tmp_path, BEGUN)["test_sets"] == made["test_sets"] == other
+    changed = {"mls": {"sha256": {"test.answers.jsonl": "5"}}}
+    with pytest.raises(ValueError, match="differs in test_sets: mls;"):
+        remember_run(tmp_path, {"test_sets": changed})

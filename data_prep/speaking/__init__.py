@@ -1,0 +1,1 @@
+"""Text to speech: what is said, who says it, and the recordings."""
