@@ -14,6 +14,8 @@ from importlib import import_module
 
 COMMANDS = {
     "perplexity": "WER of the prompts and perplexity of the responses (Table 2)",
+    "rating-page": "a page on which people judge two systems' answers (Tables 3 and 4)",
+    "ratings": "what raters judged: success rates, agreement, tests (Tables 3 and 4)",
     "report": "tables and pictures again from the records of an output folder",
 }
 """Modules of this package that are commands, and what each is for."""

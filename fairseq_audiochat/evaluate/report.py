@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairseq_audiochat.evaluate.run_record import read_run
 
-REPORTED = ("perplexity",)
+REPORTED = ("perplexity", "ratings")
 """Commands whose records can be reported: modules with ``RECORDS`` and ``write_report(folder)``."""
 
 

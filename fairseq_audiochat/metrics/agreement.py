@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fairseq_audiochat.metrics.statistics_package import statsmodels
+from fairseq_audiochat.metrics.extra import statsmodels
 
 Judgements = Sequence[Sequence[bool]]
 """Per rater the judgements of the same items in the same order."""

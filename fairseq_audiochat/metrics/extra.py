@@ -1,5 +1,6 @@
 """The libraries of the extra ``evaluate``, imported when they are needed."""
 
+import importlib
 from types import ModuleType
 
 
@@ -9,11 +10,23 @@ def statistics() -> ModuleType:
     Raises:
         ModuleNotFoundError: If the extra is not installed.
     """
+    return _imported("scipy.stats")
+
+
+def statsmodels(module: str) -> ModuleType:
+    """``statsmodels.stats.MODULE``; importing it takes a second.
+
+    Raises:
+        ModuleNotFoundError: If the extra is not installed.
+    """
+    return _imported(f"statsmodels.stats.{module}")
+
+
+def _imported(name: str) -> ModuleType:
     try:
-        import scipy.stats
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "The statistics of an evaluation need scipy, which is not installed; pip install "
-            "'fairseq-audiochat[evaluate]'."
+            f"The statistics of an evaluation need {name.partition('.')[0]}, which is not "
+            "installed; pip install 'fairseq-audiochat[evaluate]'."
         ) from error
-    return scipy.stats

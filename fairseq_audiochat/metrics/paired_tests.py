@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fairseq_audiochat.metrics.statistics_package import statsmodels
+from fairseq_audiochat.metrics.extra import statsmodels
 
 
 class PairedCounts(NamedTuple):

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from fairseq_audiochat.metrics.statistics_package import statsmodels
+from fairseq_audiochat.metrics.extra import statsmodels
 
 
 class Interval(NamedTuple):
