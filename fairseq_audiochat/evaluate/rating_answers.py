@@ -10,10 +10,19 @@ from typing import NamedTuple
 from fairseq_audiochat.evaluate.rating_samples import Candidate
 from fairseq_audiochat.evaluate.record_file import Record, read
 
-Answers = dict[str, Record]
-"""By utterance id."""
-
 COUNTS = ("word_errors", "words")
+
+
+class Answers(NamedTuple):
+    """What a system said.
+
+    Args:
+        records: Its answers, by utterance.
+        excluded: By utterance, why there is no answer.
+    """
+
+    records: dict[str, Record]
+    excluded: dict[str, str]
 
 
 class Comparable(NamedTuple):
@@ -37,25 +46,32 @@ def read_answers(path: Path) -> Answers:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: a system's answers must be there, but are not.")
-    answers: dict[str, Record] = {}
-    for number, record in enumerate(read(path), start=1):
+    answers = Answers({}, {})
+    line_of: dict[str, int] = {}
+    for line, record in enumerate(read(path), start=1):
         id, answer = record["id"], record.get("answer")
-        if not isinstance(answer, str):
+        if id in line_of:
             raise ValueError(
-                f"{path}:{number}: 'answer' must be a text, but is {answer!r} (utterance {id!r})."
+                f"{path}:{line}: an utterance must be answered once, but {id!r} is in line "
+                f"{line_of[id]} too; make the answers again."
             )
-        if id in answers:
+        line_of[id] = line
+        if "excluded" in record:
+            answers.excluded[id] = str(record["excluded"])
+        elif isinstance(answer, str):
+            answers.records[id] = record
+        else:
             raise ValueError(
-                f"{path}:{number}: an utterance must be answered once, but {id!r} is answered in "
-                f"line {list(answers).index(id) + 1} too."
+                f"{path}:{line}: 'answer' must be a text, but is {answer!r} (utterance {id!r}); "
+                "make the answers again."
             )
-        answers[id] = record
     return answers
 
 
 def has_word_errors(answers: Answers) -> bool:
     """Whether a cascade gave the answers: it counts the errors of what it recognised."""
-    return bool(answers) and all(set(COUNTS) <= record.keys() for record in answers.values())
+    records = answers.records.values()
+    return bool(records) and all(set(COUNTS) <= record.keys() for record in records)
 
 
 def compare(
@@ -75,7 +91,7 @@ def compare(
     """
     known = set(ids)
     for name, answers in systems.items():
-        strangers = [id for id in answers if id not in known]
+        strangers = [id for id in (*answers.records, *answers.excluded) if id not in known]
         if strangers:
             raise ValueError(
                 f"{place}: answers must be to its utterances, but {len(strangers)} of {name!r} "
@@ -88,7 +104,7 @@ def compare(
         if reason:
             excluded.setdefault(reason, []).append(id)
         else:
-            candidates.append(Candidate(id, *_counts(cascade[id])))
+            candidates.append(Candidate(id, *_counts(cascade.records[id])))
     if not candidates:
         raise ValueError(
             f"{place}: some utterance must be answered by both systems, but none is; "
@@ -100,11 +116,13 @@ def compare(
 def _reason(systems: Mapping[str, Answers], cascade: Answers, id: str) -> str:
     """Why an utterance cannot be judged; empty if it can."""
     for name, answers in systems.items():
-        if id not in answers:
+        if id in answers.excluded:
+            return f"not answered by {name!r} ({answers.excluded[id]})"
+        if id not in answers.records:
             return f"not answered by {name!r}"
-    if id not in cascade:
+    if id not in cascade.records:
         return "word errors not known"
-    return "" if _counts(cascade[id])[1] else "no words in the reference transcript"
+    return "" if _counts(cascade.records[id])[1] else "no words in the reference transcript"
 
 
 def _counts(record: Record) -> tuple[int, int]:

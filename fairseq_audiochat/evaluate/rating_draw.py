@@ -107,7 +107,9 @@ def _sample(
         words=candidate.words,
         question=question,
         reference=reference,
-        answers={name: answers[candidate.id]["answer"] for name, answers in systems.items()},
+        answers={
+            name: answers.records[candidate.id]["answer"] for name, answers in systems.items()
+        },
         left=names[int(drawn.is_swapped)],
     )
 

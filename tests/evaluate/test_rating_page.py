@@ -125,6 +125,28 @@ def test_what_only_one_system_answered_is_left_out_and_named(tmp_path: Path, cap
     assert named in (tmp_path / "out/ratings.md").read_text()
 
 
+def test_what_a_system_says_it_could_not_answer_is_left_out(tmp_path: Path, capsys):
+    options = make_answers(tmp_path, 6)
+    path = tmp_path / f"answers/quiz/{CASCADE}.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    records[2] = {"id": "test-2", "excluded": "too long"}
+    write_lines(path, records)
+    assert main(["rating-page", "--output", str(tmp_path / "out"), *options]) == 0
+    expected = "1 utterances are left out, not answered by 'zebra' (too long): test-2."
+    assert expected in capsys.readouterr().out
+
+
+def test_levels_are_of_utterances_that_the_cascade_heard(tmp_path: Path, capsys):
+    options = make_answers(tmp_path, 3)
+    other = write_lines(
+        tmp_path / "weak.jsonl", [{"id": "test-1", "answer": "", "word_errors": 0, "words": 1}]
+    )
+    options += ["--wer-of", str(other)]
+    assert main(["rating-page", "--output", str(tmp_path / "out"), *options]) == 0
+    expected = "2 utterances are left out, word errors not known: test-0, test-2."
+    assert expected in capsys.readouterr().out
+
+
 def test_a_reference_without_words_has_no_level(tmp_path: Path, capsys):
     options = make_answers(tmp_path, 6)
     path = tmp_path / f"answers/quiz/{CASCADE}.jsonl"
@@ -193,7 +215,7 @@ def test_one_cascade_must_give_the_levels(tmp_path: Path, capsys):
     ("record", "expected"),
     [
         ({"id": "test-0", "answer": 3}, ":2: 'answer' must be a text, but is 3 (utterance 'tes"),
-        ({"id": "other", "answer": ""}, "answered once, but 'other' is answered in line 1 too"),
+        ({"id": "other", "answer": ""}, "answered once, but 'other' is in line 1 too; make"),
         ({"answer": ""}, "a line must be a JSON record with an 'id'"),
     ],
 )
