@@ -90,8 +90,8 @@ def run(args: argparse.Namespace) -> None:
     _refuse_another(folder / KEY, key)
     folder.mkdir(parents=True, exist_ok=True)
     size = _write_page(folder / PAGE, key, test_set)
-    key.write(folder / KEY)
     _remember(args, test_set, comparable.excluded)
+    key.write(folder / KEY)  # last: with it a page can be reported
     print(_summary(key, comparable.excluded))
     print(
         f"\n{folder / PAGE}: {size / _BYTES_PER_MB:.1f} MB. Give this file to the raters, and "

@@ -164,11 +164,12 @@ def _agreement_table(found: Mapping[str, Any]) -> str:
     statistic = found[ALL]["statistic"]
     possessive = "Cohen's" if statistic == "Cohen" else "Fleiss'"
     rows = [["answers of", "answers", "all raters agree, %", f"{possessive} kappa"]]
-    for name, one in found.items():
+    listed = [*found["systems"].items(), (ALL, found[ALL])]
+    for name, one in listed:
         kappa = "undefined" if one["kappa"] is None else f"{one['kappa']:.2f}"
         share = f"{100 * one['unanimous'] / one['items']:.1f}"
         rows.append([name, str(one["items"]), share, kappa])
     table = as_markdown(rows)
-    if any(one["kappa"] is None for one in found.values()):
+    if any(one["kappa"] is None for _, one in listed):
         table += "\n\nA kappa is undefined where every judgement was the same."
     return table

@@ -115,8 +115,10 @@ def _agreement(votes: Votes, systems: Sequence[str]) -> dict[str, Any]:
     """On the answers of each system, and on all of them."""
     first, second = systems
     together = [a + b for a, b in zip(votes[first], votes[second])]
-    found = {system: agreement(votes[system]) for system in systems} | {ALL: agreement(together)}
-    return {name: {**one._asdict(), "kappa": _known(one.kappa)} for name, one in found.items()}
+    return {
+        "systems": {system: _agreed(votes[system]) for system in systems},
+        ALL: _agreed(together),
+    }
 
 
 def _automatic(votes: Votes, automatic: Votes) -> dict[str, Any]:
@@ -124,12 +126,13 @@ def _automatic(votes: Votes, automatic: Votes) -> dict[str, Any]:
     found = {}
     for system, (judged,) in automatic.items():
         majority = [_majority(votes[system], row) for row in range(len(judged))]
-        one = agreement([majority, judged])
-        found[system] = _share(sum(judged), len(judged)) | {
-            **one._asdict(),
-            "kappa": _known(one.kappa),
-        }
+        found[system] = _share(sum(judged), len(judged)) | _agreed([majority, judged])
     return found
+
+
+def _agreed(votes: Sequence[Sequence[bool]]) -> dict[str, Any]:
+    found = agreement(votes)
+    return {**found._asdict(), "kappa": _known(found.kappa)}
 
 
 def _known(value: float) -> float | None:

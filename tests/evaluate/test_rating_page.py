@@ -9,7 +9,7 @@ import tiny
 from rating_data import CASCADE, END_TO_END, make_answers, make_page, write_lines
 
 from fairseq_audiochat.evaluate.__main__ import main
-from fairseq_audiochat.evaluate.rating_key import read_key
+from fairseq_audiochat.evaluate.rating_key import RatingKey, read_key
 
 
 def page(folder: Path) -> str:
@@ -93,6 +93,21 @@ def test_the_same_command_writes_the_same_page(tmp_path: Path):
     before = page(tmp_path)
     assert make_page(tmp_path) == key
     assert page(tmp_path) == before
+
+
+def test_a_kill_before_the_end_leaves_nothing_half_done(tmp_path: Path, capsys, monkeypatch):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out, options = str(tmp_path / "out"), make_answers(tmp_path, 9)
+    with monkeypatch.context() as patched:
+        patched.setattr(RatingKey, "write", stop)
+        assert main(["rating-page", "--output", out, *options]) == 130
+    assert "stopped: give the same command again" in capsys.readouterr().err
+    assert main(["ratings", out]) == 2
+    assert "there must be a page that was judged" in capsys.readouterr().err
+    assert main(["rating-page", "--output", out, *options, "--seed", "2"]) == 0  # nobody knows it
+    assert main(["ratings", out]) == 0
 
 
 def test_a_page_that_raters_know_is_not_replaced(tmp_path: Path, capsys):
