@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fairseq_audiochat.data.record_file import Record, read
 from fairseq_audiochat.evaluate.rating_samples import Candidate
-from fairseq_audiochat.evaluate.record_file import Record, read
 
 COUNTS = ("word_errors", "words")
 

@@ -13,7 +13,6 @@ page.html for the raters and key.json, which tells the systems apart and stays w
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -30,7 +29,7 @@ from fairseq_audiochat.evaluate.rating_draw import (
 from fairseq_audiochat.evaluate.rating_html import Screen, render
 from fairseq_audiochat.evaluate.rating_key import KEY, PAGE, RECORDS, RatingKey, read_key
 from fairseq_audiochat.evaluate.rating_report import exclusion_notes
-from fairseq_audiochat.evaluate.run_record import digest, read_run, remember_run
+from fairseq_audiochat.evaluate.run_record import digest, remember_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet, name_of
 from fairseq_audiochat.evaluate.wer_levels import WerLevels
 from fairseq_audiochat.saving import whole_file
@@ -89,8 +88,8 @@ def run(args: argparse.Namespace) -> None:
     key = make_key(test_set, systems, comparable, wer_of, levels, args.samples, args.seed)
     _refuse_another(folder / KEY, key)
     folder.mkdir(parents=True, exist_ok=True)
-    size = _write_page(folder / PAGE, key, test_set)
     _remember(args, test_set, comparable.excluded)
+    size = _write_page(folder / PAGE, key, test_set)
     key.write(folder / KEY)  # last: with it a page can be reported
     print(_summary(key, comparable.excluded))
     print(
@@ -122,7 +121,6 @@ def _remember(
     files = [*args.answers, *([args.wer_of] if args.wer_of else [])]
     known = answers_path(test_set.path)
     settings = {
-        "test_set": test_set.describe(*([known] if known.is_file() else [])),
         "answers": [
             {"name": name_of_system(one), "path": str(one[1].resolve()), "sha256": digest(one[1])}
             for one in files
@@ -130,12 +128,13 @@ def _remember(
         "wer_levels": args.wer_levels,
         "samples": args.samples,
         "seed": args.seed,
-        "excluded": excluded,
+        "excluded": [{"reason": reason, "ids": ids} for reason, ids in excluded.items()],
     }
-    before: dict[str, Any] = {}
-    if (args.output / "run.json").exists():
-        before = read_run(args.output).get(RECORDS, {})
-    remember_run(args.output, {RECORDS: {**before, test_set.name: settings}})
+    described = test_set.describe(*([known] if known.is_file() else []))
+    remember_run(
+        args.output,
+        {"test_sets": {test_set.name: described}, RECORDS: {test_set.name: settings}},
+    )
 
 
 def _write_page(path: Path, key: RatingKey, test_set: SpeechTestSet) -> int:

@@ -54,10 +54,11 @@ def run(args: argparse.Namespace) -> None:
 def write_report(folder: Path) -> None:
     """Tables and picture, from what is kept in an output folder; prints the tables."""
     run_record = read_run(folder)
-    found = {
-        name: _results(rating) | {"excluded": run_record[RECORDS][name]["excluded"]}
-        for name, rating in _read_ratings(folder).items()
-    }
+    found = {}
+    for name, rating in _read_ratings(folder).items():
+        excluded = run_record[RECORDS][name]["excluded"]
+        by_reason = {entry["reason"]: entry["ids"] for entry in excluded}
+        found[name] = _results(rating) | {"excluded": by_reason}
     text = rating_report.as_text(found)
     for suffix, content in (("md", text), ("json", json.dumps(found, indent=2) + "\n")):
         with whole_file(str(folder / f"ratings.{suffix}")) as file:

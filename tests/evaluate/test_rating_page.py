@@ -186,10 +186,11 @@ def test_levels_of_a_cascade_that_is_not_judged(tmp_path: Path):
 
 def test_what_was_judged_is_on_record(tmp_path: Path):
     make_page(tmp_path)
-    run = json.loads((tmp_path / "out/run.json").read_text())["rating"]["quiz"]
+    everything = json.loads((tmp_path / "out/run.json").read_text())
+    run = everything["rating"]["quiz"]
     assert [one["name"] for one in run["answers"]] == [CASCADE, END_TO_END]
     assert all(len(one["sha256"]) == 64 for one in run["answers"])
-    assert set(run["test_set"]["sha256"]) == {"test.tsv", "test.answers.jsonl"}
+    assert set(everything["test_sets"]["quiz"]["sha256"]) == {"test.tsv", "test.answers.jsonl"}
     assert (run["seed"], run["samples"], run["wer_levels"]) == (1, 50, [0, 30])
 
 
@@ -199,6 +200,12 @@ def test_two_test_sets_share_a_folder(tmp_path: Path):
     assert main(["rating-page", "--output", str(tmp_path / "out"), *again]) == 0
     run = json.loads((tmp_path / "out/run.json").read_text())
     assert list(run["rating"]) == ["quiz", "other"]
+    assert main(["ratings", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out/ratings.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## other: 9 samples, judged by the alias match",
+        "## quiz: 9 samples, judged by the alias match",
+    ]
 
 
 @pytest.mark.parametrize(
