@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from browser import browser, chromium  # noqa: F401  fixtures
 from command_line import CHAT, CTC, OPTIMIZATION, TINY_ENCODER, USER_DIR, training_config
 from fairseq_cli.train import main as fairseq_train
 

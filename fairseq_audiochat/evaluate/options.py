@@ -106,8 +106,8 @@ def read_setup(args: argparse.Namespace) -> Setup:
     if getattr(args, "nothing", False):
         arms.append(Arm(_NOTHING, NOTHING))
     test_sets = [SpeechTestSet(name or name_of(path), path) for name, path in args.test_set]
-    _check_names([arm.name for arm in arms], "--end-to-end and --cascade")
-    _check_names([test_set.name for test_set in test_sets], "--test-set")
+    check_names([arm.name for arm in arms], "--end-to-end and --cascade")
+    check_names([test_set.name for test_set in test_sets], "--test-set")
     return Setup(
         Systems(args.llm, args.llm_dtype, args.llm_quantisation, read_device(args)),
         arms,
@@ -129,7 +129,12 @@ def _arm_name(kind: str, path: Path) -> str:
     return f"{kind} {path.resolve().parent.name} {path.stem.removeprefix('checkpoint_')}"
 
 
-def _check_names(names: Sequence[str], option: str) -> None:
+def check_names(names: Sequence[str], option: str) -> None:
+    """See that names are different and can name files.
+
+    Raises:
+        ValueError: If they are not; it names the ``option``.
+    """
     for name in names:
         if names.count(name) > 1:
             raise ValueError(
