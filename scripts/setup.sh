@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly VENV=.venv
-readonly EXTRAS=speech,plot,dev
+readonly EXTRAS=speech,plot,evaluate,demo,dev
 readonly STAMP=$VENV/.installed   # what was installed, written last of all
 readonly AT_WORK=$VENV/.installing  # the process that installs; left behind if it is killed
 
