@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_ANSWER = re.compile(r"^D-(\d+)\t\S+\t(.*)$", re.MULTILINE)
 _RECORD = re.compile(r"\{\".*\}$", re.MULTILINE)
 
 
@@ -43,36 +42,6 @@ def records(text: str) -> Iterator[dict[str, Any]]:
         if match[0] not in seen:
             seen.add(match[0])
             yield json.loads(match[0])
-
-
-def validation(text: str, split: str) -> dict[str, float]:
-    """What ``fairseq-validate`` found, without the split's prefix.
-
-    Raises:
-        ValueError: If the log holds no result.
-    """
-    prefix = split + "_"
-    for record in records(text):
-        if prefix + "ppl" in record:
-            return {key.removeprefix(prefix): float(value) for key, value in record.items()}
-    raise ValueError(f"A validation log must hold {prefix}ppl, but does not: {text[-500:]!r}")
-
-
-def answers(text: str, count: int) -> list[str]:
-    """The best answers that ``fairseq-generate`` printed, in the manifest's order.
-
-    Raises:
-        ValueError: If there is not one for each of ``count`` utterances.
-    """
-    found: dict[int, str] = {}
-    for match in _ANSWER.finditer(text):
-        found.setdefault(int(match[1]), match[2])  # the first of an utterance is its best
-    if sorted(found) != list(range(count)):
-        raise ValueError(
-            f"A generation log must hold an answer to each of {count} utterances, but holds "
-            f"{len(found)}."
-        )
-    return [found[index] for index in range(count)]
 
 
 def curve(text: str, name: str) -> Curve:

@@ -1,8 +1,8 @@
-"""Draws a run: its training curves, and what the audio embeddings of an utterance resemble.
+"""Draws the training curves of a run.
 
-    python examples/mini/pictures.py examples/mini/output --llm examples/mini/llm
+    python examples/mini/pictures.py examples/mini/output
 
-Writes ``training.png`` and ``alignment.png`` (the paper's Figure 3). Judges nothing.
+Writes ``training.png``; the other pictures are those of the evaluation. Judges nothing.
 """
 
 import argparse
@@ -13,20 +13,14 @@ import torch
 from logs import Curve, curve
 from matplotlib.axes import Axes
 
-from fairseq_audiochat.data.manifest import Manifest
-from fairseq_audiochat.evaluate.arms import END_TO_END, Arm, Systems
-from fairseq_audiochat.evaluate.audio_text import AudioText
-from fairseq_audiochat.evaluate.cosine_record import heat_map_of
 from fairseq_audiochat.evaluate.figure import BLUE, GREY, ORANGE, pyplot
-from fairseq_audiochat.evaluate.heat_map import draw_heat_map
 
 
 def main() -> None:
-    """Draw both."""
+    """Draw them."""
     args = _parser().parse_args()
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq turns debugging on
     draw_training(args.output / "logs", args.output / "training.png")
-    draw_alignment(args.output, args.llm, args.utterance)
 
 
 def draw_training(logs: Path, path: Path) -> None:
@@ -59,15 +53,6 @@ def draw_training(logs: Path, path: Path) -> None:
     figure.savefig(path)
 
 
-def draw_alignment(output: Path, llm: Path, row: int) -> None:
-    """What ``python -m fairseq_audiochat.evaluate alignment`` draws, of one utterance."""
-    systems = Systems(llm, "float32", "none", torch.device("cpu"))
-    arm = Arm("chat", END_TO_END, output / "checkpoints/chat/checkpoint_best.pt")
-    space = AudioText(systems.open_model(arm), systems.template, k=1)
-    utterance = Manifest(output / "data/test.tsv")[row]
-    draw_heat_map(heat_map_of(space, utterance), output / "alignment.png")
-
-
 def _perplexities(losses: Curve) -> Curve:
     return Curve(losses.updates, torch.tensor(losses.values).exp().tolist())
 
@@ -82,10 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
-    add("output", type=Path, help="the run's folder")
-    add("--llm", type=Path, required=True, help="folder of the chat LLM")
-    add("--utterance", type=int, default=0, help="row of the test split to draw (default: 0)")
+    parser.add_argument("output", type=Path, help="the run's folder")
     return parser
 
 

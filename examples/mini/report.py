@@ -2,7 +2,7 @@
 
     python examples/mini/report.py examples/mini/output --seed 1
 
-Knows no model: it reads the logs of the run's commands.
+Knows no model: it reads what the run's commands wrote.
 """
 
 import argparse
@@ -13,18 +13,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from logs import Question, answers, curve, read_questions, training_seconds, validation
+from logs import Question, curve, read_questions, training_seconds
 from world import is_right
 
+from fairseq_audiochat.data.record_file import read
+from fairseq_audiochat.evaluate.markdown import as_markdown
+
 ARMS = {
-    "text": "reference text",
-    "audio": "end-to-end",
-    "cascade_longer": "cascade, CTC goes on beside the distillation",
+    "reference text": "reference text",
+    "end-to-end": "end-to-end",
+    "cascade-longer": "cascade, CTC goes on beside the distillation",
     "cascade": "cascade, the CTC that end-to-end starts from",
-    "cascade_early": "cascade, that CTC at half its updates",
+    "cascade-early": "cascade, that CTC at half its updates",
     "shuffled": "end-to-end, another sentence's recording",
-    "none": "nothing in the prompt",
+    "nothing in the prompt": "nothing in the prompt",
 }
+_FOLDERS = {"shuffled": ("control", "end-to-end")}
+"""Arms that are not in ``evaluation`` under their own name."""
+
 _TRAININGS = ("ctc", "chat", "ctc_longer")
 _PACKAGES = ("torch", "fairseq-fixed", "transformers", "sentencepiece", "espeakng-loader", "numpy")
 
@@ -41,7 +47,7 @@ def main() -> None:
     """Read, print, write."""
     args = _parser().parse_args()
     questions = read_questions(args.output / "prompts/test.tsv")
-    arms = {name: read_arm(args.output / "logs", name, len(questions)) for name in ARMS}
+    arms = {name: read_arm(args.output, name, questions) for name in ARMS}
     dialogues = json.loads((args.output / "dialogues.json").read_text())
     table = main_table(arms, questions)
     parts = [table, kind_table(arms, questions), side_by_side(arms, questions)]
@@ -52,14 +58,16 @@ def main() -> None:
     results |= {"seed": args.seed, "dialogues_right": dialogues["right"]}
     path = args.output / "results.json"
     path.write_text(json.dumps(results, indent=2) + "\n")
-    print(f"\nAll of it: {path}\nPictures: {args.output}/training.png, {args.output}/alignment.png")
+    print(f"\nAll of it: {path}\nTables and pictures: {args.output}/evaluation")
 
 
-def read_arm(logs: Path, name: str, count: int) -> Arm:
-    """What ``fairseq-validate`` and ``fairseq-generate`` found."""
-    found = validation((logs / f"validate_{name}.log").read_text(), "test")
-    said = answers((logs / f"generate_{name}.log").read_text(), count)
-    return Arm(found["ppl"], found.get("prompt_wer"), said)
+def read_arm(output: Path, name: str, questions: list[Question]) -> Arm:
+    """What ``evaluate perplexity`` and ``evaluate answers`` found."""
+    folder, arm = _FOLDERS.get(name, ("evaluation", name))
+    found = json.loads((output / folder / "perplexity.json").read_text())["mini"]["arms"][arm]
+    records = read(output / folder / "answers" / "mini" / f"{arm}.jsonl")
+    said = {record["id"]: record["answer"] for record in records}
+    return Arm(found["perplexity"], found.get("wer"), [said[one.id] for one in questions])
 
 
 def share_right(said: list[str], questions: list[Question], kind: str | None = None) -> float:
@@ -97,10 +105,10 @@ def side_by_side(arms: dict[str, Arm], questions: list[Question], count: int = 6
     """Some answers: every n-th question, so that nobody chose them."""
     lines = []
     for index in range(0, len(questions), max(1, len(questions) // count)):
-        lines.append(f"said:           {questions[index].text}")
-        for name in ("text", "audio", "cascade", "cascade_early"):
+        lines.append(f"said:            {questions[index].text}")
+        for name in ("reference text", "end-to-end", "cascade", "cascade-early"):
             right = is_right(arms[name].answers[index], questions[index].answer)
-            lines.append(f"  {name:13} {'+' if right else '-'} {arms[name].answers[index]}")
+            lines.append(f"  {name:14} {'+' if right else '-'} {arms[name].answers[index]}")
     return "\n".join(lines)
 
 
@@ -146,17 +154,6 @@ def training(path: Path) -> dict[str, float]:
         "seconds": training_seconds(text),
         "best_dev_loss": min(losses.values),
     }
-
-
-def as_markdown(rows: list[list[str]]) -> str:
-    """A table whose columns line up; figures to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    head, *body = [
-        "| " + " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) + " |"
-        for row in rows
-    ]
-    rule = "|-" + "-|-".join("-" * width for width in widths) + "-|"
-    return "\n".join([head, rule, *body])
 
 
 def _stage(path: Path) -> tuple[str, int]:

@@ -7,7 +7,7 @@
 #     bash examples/mini/run.sh --stage 9  # this stage again, and those behind it
 #
 # A stage whose result exists is skipped, so a run that was stopped goes on where it was. Needs an
-# activated environment with fairseq-audiochat and its extras speech and plot. Results:
+# activated environment with fairseq-audiochat and its extras speech, plot and evaluate. Results:
 # examples/mini/output/ (output/full/, output/smoke/).
 set -euo pipefail
 shopt -s inherit_errexit
@@ -21,7 +21,7 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 # The sizes of a run. CTC_EARLY is the checkpoint of the worse cascade. MORE_CTC: how long the
 # equal-compute control goes on with CTC while the end-to-end model is distilled beside it.
-MODE=quick FROM=99 LOG_INTERVAL=10
+MODE=quick FROM=99 LOG_INTERVAL=10 SAMPLES=50
 while (($#)); do
     case $1 in
         --full | --smoke) MODE=${1#--} ;;
@@ -37,10 +37,11 @@ case $MODE in
         CTC_UPDATES=2000 CTC_EARLY=1000 CHAT_UPDATES=2000 MORE_CTC=2700 ;;
     smoke) OUT=$HERE/output/smoke LOG_INTERVAL=1
         PROMPTS=(--train 64 --words 100 --dev 12 --test 16 --dialogues 2)
-        CTC_UPDATES=8 CTC_EARLY=4 CHAT_UPDATES=4 MORE_CTC=4 ;;
+        CTC_UPDATES=8 CTC_EARLY=4 CHAT_UPDATES=4 MORE_CTC=4 SAMPLES=2 ;;
 esac
 DATA=$OUT/data
 CTC=$OUT/checkpoints/ctc/checkpoint_best.pt
+CHAT=$OUT/checkpoints/chat/checkpoint_best.pt
 mkdir -p "$OUT/logs" "$OUT/done" "$DATA"
 USER_DIR=$(python -m fairseq_audiochat)
 
@@ -95,15 +96,11 @@ train() {
         checkpoint.save_dir="$OUT/checkpoints/$name" hydra.run.dir="$OUT/logs/hydra_$name" "$@"
 }
 
-# Perplexity and beam-10 answers of an arm, on a data folder's split test.
-measure() {
-    local arm=$1 data=$2; shift 2
-    local model=(--user-dir "$USER_DIR" --cpu --task audio_chat --llm "$LLM"
-        --path "$OUT/checkpoints/chat/checkpoint_best.pt" --batch-size 32 "$@")
-    logged "validate_$arm" fairseq-validate "$data" "${model[@]}" --valid-subset test \
-        --log-format json
-    logged "generate_$arm" fairseq-generate "$data" "${model[@]}" --gen-subset test \
-        --beam 10 --max-len-b 40
+# A command of the evaluation, on a data folder's split test.
+evaluate() {
+    local name=$1 command=$2 data=$3; shift 3
+    logged "evaluate_$name" python -m fairseq_audiochat.evaluate "$command" --llm "$LLM" \
+        --test-set mini="$data/test.tsv" --end-to-end end-to-end="$CHAT" --batch-size 32 "$@"
 }
 
 # Let the LLM answer a split; a split that was answered is kept.
@@ -116,21 +113,32 @@ respond() {
 
 respond_others() { respond dev; respond test; }
 
-cascade() { measure "$1" "$DATA" --prompt cascade --asr-checkpoint "$2"; }
+measure_perplexity() {
+    evaluate perplexity perplexity "$DATA" --output "$OUT/evaluation" "${CONTROLS[@]}" \
+        --by wer --by seconds
+}
 
-measure_cascades() {
-    local early=("$OUT"/checkpoints/ctc/checkpoint_*_"$CTC_EARLY".pt)
-    cascade cascade "$CTC"
-    cascade cascade_early "${early[0]}"
-    cascade cascade_longer "$OUT/checkpoints/ctc_longer/checkpoint_best.pt"
-    measure none "$DATA" --prompt none
+measure_controls() {
+    evaluate shuffled_perplexity perplexity "$OUT/shuffled" --output "$OUT/control"
+    evaluate shuffled_answers answers "$OUT/shuffled" --output "$OUT/control" --max-length 40
+    logged dialogue python "$HERE/dialogue.py" "$OUT" --llm "$LLM"
+}
+
+measure_answers() {
+    evaluate answers answers "$DATA" --output "$OUT/evaluation" "${CONTROLS[@]}" --max-length 40
+    logged rating_page python -m fairseq_audiochat.evaluate rating-page --output "$OUT/evaluation" \
+        --test-set mini="$DATA/test.tsv" --samples "$SAMPLES" \
+        --answers "$OUT/evaluation/answers/mini/end-to-end.jsonl" \
+        --answers "$OUT/evaluation/answers/mini/cascade.jsonl"
 }
 
 measure_others() {
-    measure text "$DATA" --prompt text
-    measure audio "$DATA" --prompt audio
-    measure shuffled "$OUT/shuffled" --prompt audio
-    logged dialogue python "$HERE/dialogue.py" "$OUT" --llm "$LLM"
+    evaluate alignment alignment "$DATA" --output "$OUT/evaluation"
+    evaluate robustness robustness "$DATA" --output "$OUT/evaluation" \
+        --cascade cascade="$CTC" --distortion noise:10 --distortion noise:0 \
+        --distortion speed:1.25 --distortion telephone
+    logged text_ability python -m fairseq_audiochat.evaluate text-ability --llm "$LLM" \
+        --end-to-end "$CHAT" --output "$OUT/evaluation"
 }
 
 # Whole before it starts, so that the script may be edited while it runs.
@@ -181,20 +189,27 @@ main() {
     fi
 
     if begin 7 "Shuffle the recordings, as a control" "$OUT/shuffled"; then
+        cp "$OUT/prompts/test.answers.jsonl" "$DATA/"
         logged shuffle python "$HERE/shuffle_recordings.py" "$DATA/test.tsv" \
             --output-dir "$OUT/shuffled" --seed $SEED
         end
     fi
 
-    if begin 8 "Measure every arm"; then
-        start measure_cascades
+    if begin 8 "Measure every arm" "$OUT"/{evaluation,control}; then
+        local early=("$OUT"/checkpoints/ctc/checkpoint_*_"$CTC_EARLY".pt)
+        CONTROLS=(--nothing --cascade cascade="$CTC" --cascade cascade-early="${early[0]}"
+            --cascade cascade-longer="$OUT/checkpoints/ctc_longer/checkpoint_best.pt")
+        start measure_perplexity
+        start measure_controls
+        join
+        start measure_answers  # behind what the cascades recognised for the perplexity
         start measure_others
         join
         end
     fi
 
     if begin 9 "Report"; then
-        logged pictures python "$HERE/pictures.py" "$OUT" --llm "$LLM"
+        logged pictures python "$HERE/pictures.py" "$OUT"
         end
         python "$HERE/report.py" "$OUT" --seed $SEED
     fi

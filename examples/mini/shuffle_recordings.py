@@ -22,8 +22,8 @@ def main() -> None:
     args.output_dir.mkdir(parents=True, exist_ok=True)
     rows = shuffled(utterances, args.seed)
     write_manifest(args.output_dir / args.manifest.name, map(_absolute, rows))
-    responses = args.manifest.with_name(f"{args.manifest.stem}.responses.jsonl")
-    shutil.copy(responses, args.output_dir)
+    for kind in ("responses", "answers"):
+        shutil.copy(args.manifest.with_name(f"{args.manifest.stem}.{kind}.jsonl"), args.output_dir)
     print(f"{args.output_dir}: {len(rows)} utterances")
 
 
@@ -57,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("manifest", type=Path, help="manifest; SPLIT.responses.jsonl lies beside it")
-    add("--output-dir", type=Path, required=True, help="where manifest and responses go")
+    add("manifest", type=Path, help="manifest; responses and answers lie beside it")
+    add("--output-dir", type=Path, required=True, help="where it goes, with responses and answers")
     add("--seed", type=int, default=1, help="of the shuffle (default: 1)")
     return parser
 

@@ -2,7 +2,8 @@
 
     python examples/mini/write_prompts.py --output-dir prompts
 
-``train.tsv``, ``dev.tsv``, ``test.tsv``: one turn each, columns ``id text kind answer``.
+``train.tsv``, ``dev.tsv``, ``test.tsv``: one turn each, columns ``id text kind answer``; beside the
+last one ``test.answers.jsonl``, as ``evaluate answers`` reads it.
 ``words.tsv``: random words of the world, for CTC only: from sentences alone it learns the
 carriers by heart and misses the content. ``dialogues.tsv``: two turns, ``<id>-turn-1`` and
 ``<id>-turn-2``; the second answer needs the first turn. Knows no voices: a sentence that
@@ -10,6 +11,7 @@ occurs twice is meant to be spoken by two of them.
 """
 
 import argparse
+import json
 import random
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -30,7 +32,10 @@ def main() -> None:
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for split, count in (("train", args.train), ("dev", args.dev), ("test", args.test)):
         held = [prompt for prompt in everything if prompt.split == split]
-        _write(args.output_dir / f"{split}.tsv", single_turns(held, split, count, args.seed))
+        rows = list(single_turns(held, split, count, args.seed))
+        _write(args.output_dir / f"{split}.tsv", rows)
+        if split == "test":
+            _write_answers(args.output_dir / "test.answers.jsonl", rows)
     _write(args.output_dir / "words.tsv", word_lists(words(kinds), args.words, args.seed))
     _write(args.output_dir / "dialogues.tsv", dialogues(everything, args.dialogues, args.seed))
 
@@ -76,6 +81,14 @@ def _write(path: Path, rows: Iterable[Row]) -> None:
     lines = ["\t".join(row) for row in [("id", "text", "kind", "answer"), *rows]]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{path}: {len(rows)} prompts, {len({text for _, text, _, _ in rows})} different")
+
+
+def _write_answers(path: Path, rows: list[Row]) -> None:
+    lines = [
+        json.dumps({"id": name, "question": text, "answers": [answer]})
+        for name, text, _, answer in rows
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:

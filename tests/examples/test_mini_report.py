@@ -1,4 +1,6 @@
-"""The miniature's report: from the commands' logs to the table."""
+"""The miniature's report: from what the commands wrote to the table."""
+
+import json
 
 import logs
 import pytest
@@ -21,13 +23,7 @@ TRAINING = """{'_name': None, 'common': {'seed': 1}}
 {"epoch": 2, "update": 1.5, "loss": "1.5", "num_updates": "30", "train_wall": "3", "wall": "9"}
 {"epoch": 2, "dev_loss": "1.25", "dev_wer": "40.5", "dev_num_updates": "40"}
 """
-GENERATION = """2025-01-01 10:00:00 | INFO | fairseq_cli.generate | done
-S-1\twhat is the capital of italy
-D-1\t-0.25\tThe capital of Italy is Rome.
-D-1\t-1.25\tThe capital of Italy is Paris.
-D-0\t-0.5\tThe capital of France is Paris.
-D-2\t-0.75\t
-"""
+SAID = ["The capital of France is Paris.", "The capital of Italy is Rome.", ""]
 
 
 def test_curves_count_a_repeated_record_once() -> None:
@@ -40,29 +36,21 @@ def test_seconds_of_training() -> None:
     assert logs.training_seconds(TRAINING) == 9
 
 
-def test_validation_result_behind_the_prefixes_of_a_log() -> None:
-    text = '2025 | INFO | test | {"test_loss": "0.5", "test_ppl": "1.65", "test_prompt_wer": "8"}\n'
-    assert logs.validation(text, "test") == {"loss": 0.5, "ppl": 1.65, "prompt_wer": 8.0}
-    with pytest.raises(ValueError, match="must hold dev_ppl"):
-        logs.validation(text, "dev")
-
-
-def test_answers_are_the_best_ones_in_the_order_of_the_manifest() -> None:
-    assert logs.answers(GENERATION, 3) == [
-        "The capital of France is Paris.",
-        "The capital of Italy is Rome.",
-        "",
-    ]
-
-
-def test_a_missing_answer_is_an_error() -> None:
-    with pytest.raises(ValueError, match="each of 4 utterances, but holds 3"):
-        logs.answers(GENERATION, 4)
+def test_an_arm_is_read_from_the_evaluation_in_the_order_of_the_questions(tmp_path) -> None:
+    for folder, perplexity in (("evaluation", 1.25), ("control", 8.0)):
+        answers = tmp_path / folder / "answers/mini"
+        answers.mkdir(parents=True)
+        found = {"mini": {"arms": {"end-to-end": {"perplexity": perplexity, "wer": 5.0}}}}
+        (tmp_path / folder / "perplexity.json").write_text(json.dumps(found))
+        records = [{"id": f"test-{row}", "answer": SAID[row]} for row in (2, 0, 1)]
+        lines = map(json.dumps, records)
+        (answers / "end-to-end.jsonl").write_text("\n".join(lines) + "\n")
+    assert report.read_arm(tmp_path, "end-to-end", QUESTIONS) == (1.25, 5.0, SAID)
+    assert report.read_arm(tmp_path, "shuffled", QUESTIONS).perplexity == 8.0
 
 
 def test_tables() -> None:
-    said = logs.answers(GENERATION, 3)
-    arms = {"text": report.Arm(1.5, None, said), "cascade": report.Arm(2.25, 8.0, said)}
+    arms = {"reference text": report.Arm(1.5, None, SAID), "cascade": report.Arm(2.25, 8.0, SAID)}
     head, _, text, cascade = report.main_table(arms, QUESTIONS).splitlines()
     assert [cell.strip() for cell in head.split("|")[2:-1]] == ["WER %", "perplexity", "right"]
     assert [cell.strip() for cell in text.split("|")[2:-1]] == ["", "1.50", "0.67"]
@@ -73,13 +61,12 @@ def test_tables() -> None:
 
 
 def test_side_by_side_takes_every_nth_question() -> None:
-    said = logs.answers(GENERATION, 3)
-    arms = {name: report.Arm(1.0, None, said) for name in report.ARMS}
+    arms = {name: report.Arm(1.0, None, SAID) for name in report.ARMS}
     lines = report.side_by_side(arms, QUESTIONS, count=1).splitlines()
     assert [line for line in lines if line.startswith("said")] == [
-        "said:           what is the capital of france"
+        "said:            what is the capital of france"
     ]
-    assert "  audio         + The capital of France is Paris." in lines
+    assert "  end-to-end     + The capital of France is Paris." in lines
 
 
 def test_shuffled_recordings_say_something_else() -> None:
