@@ -176,3 +176,21 @@ def test_a_question_that_one_arm_cannot_answer_counts_in_none(words, data, tmp_p
     assert "2 questions are left out of every arm: " in said
     assert re.search(r"dev-2 \(reference text: prompt and answer may need \d+ positions of", said)
     assert "dev-4 (e2e: empty transcript)" in said
+
+
+def test_people_can_judge_the_answers(output, data, tmp_path, capsys):
+    """Guards the records that two commands share, and the folder that they fill together."""
+    folder = tmp_path / "out"
+    shutil.copytree(output, folder)
+    path = folder / "answers/dev/e2e.jsonl"
+    path.write_text(re.sub('"answer": "[^"]*"', '"answer": "It is X!"', path.read_text()))
+    arms = [("--answers", folder / f"answers/dev/{arm}.jsonl") for arm in ("e2e", "ctc")]
+    page = ("rating-page", "--output", folder, "--test-set", f"dev={data}/dev.tsv")
+    assert evaluate(*page, *arms[0], *arms[1]) == 0
+    assert evaluate("report", folder) == 0
+    assert "## dev: 7 samples, judged by the alias match" in capsys.readouterr().out
+    # The same answers, by the same rule: X is right in every second of seven.
+    judged = json.loads((folder / "ratings.json").read_text())["dev"]["levels"]["all"]["systems"]
+    answers = json.loads((folder / "answers.json").read_text())["dev"]["arms"]
+    for arm, right in (("e2e", 4), ("ctc", 0)):
+        assert judged[arm]["successes"] == answers[arm]["occurs"]["count"] == right
