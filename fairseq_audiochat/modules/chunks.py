@@ -3,6 +3,7 @@
 Counts encoder frames of 80 ms. Knows neither what computes a chunk nor what the frames hold.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -15,6 +16,7 @@ class Chunk(NamedTuple):
     keep_to: int
 
 
+@dataclass(frozen=True)
 class Chunks:
     """Chunks of one length, evenly spread over a recording.
 
@@ -29,14 +31,15 @@ class Chunks:
         ValueError: If the overlap is negative, or leaves nothing of a chunk.
     """
 
-    def __init__(self, frames: int, overlap: int) -> None:
-        if not 0 <= overlap < frames:
+    frames: int
+    overlap: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap < self.frames:
             raise ValueError(
-                f"The overlap of chunks must be from 0 to less than a chunk's {frames} frames, but "
-                f"is {overlap}."
+                f"The overlap of chunks must be from 0 to less than a chunk's {self.frames} "
+                f"frames, but is {self.overlap}."
             )
-        self.frames = frames
-        self.overlap = overlap
 
     def of(self, length: int) -> list[Chunk]:
         """The chunks of a recording with so many frames, in order."""

@@ -23,25 +23,6 @@ SMALL = ConformerCtcConfig(
 )
 
 
-def make_ctc_checkpoint(path: Path, data: Path, **task: object) -> Path:
-    """A checkpoint of a random model, as fairseq writes it, with such options of its task."""
-    cfg = AudioCtcConfig(data=str(data), seed=1, update_freq=[1], **task)
-    config = OmegaConf.create({"task": vars(cfg), "model": vars(SMALL), "criterion": None})
-    config.task._name = "audio_ctc"
-    made = AudioCtcTask(cfg)
-    model = made.build_model(OmegaConf.structured(SMALL))
-    state = {
-        "args": None,
-        "cfg": config,
-        "model": model.state_dict(),
-        "task_state": made.state_dict(),
-        "optimizer_history": [{"num_updates": 3, "lr_scheduler_state": {}}],
-        "extra_state": {"train_iterator": {"epoch": 1}},
-    }
-    torch.save(state, path)
-    return path
-
-
 def test_seconds_become_frames_of_80_ms():
     chunks = chunks_of_seconds(30, 6)
     assert chunks is not None
@@ -106,21 +87,20 @@ def assert_only_long_recordings_change(whole, chunked):
 
 
 def test_cascade_recognises_in_the_chunks_of_the_task(
-    data_folder: Path, llm_path: Path, tmp_path: Path
+    data_folder: Path, llm_path: Path, checkpoints: dict[str, Path]
 ):
-    """... and whole without them, whatever its own training was validated with."""
-    checkpoint = make_ctc_checkpoint(tmp_path / "ctc.pt", data_folder, chunk_seconds=5.0)
+    checkpoint = str(checkpoints["ctc"])
     cfg = AudioChatConfig(
         data=str(data_folder),
         llm=str(llm_path),
         seed=1,
         prompt="cascade",
-        asr_checkpoint=str(checkpoint),
+        asr_checkpoint=checkpoint,
         chunk_seconds=0.8,
         chunk_overlap_seconds=0.2,
     )
     task = AudioChatTask(cfg)
     assert task._cascade is not None
     assert task._cascade.model.encoder._chunks is task.chunks
-    whole = Cascade(str(checkpoint), task.template, 0)
+    whole = Cascade(checkpoint, task.template, 0)
     assert whole.model.encoder._chunks is None
