@@ -123,7 +123,8 @@ class ConformerLayer(nn.Module):
 class ConformerEncoder(nn.Module):
     """Filterbanks to 80 ms frames (the paper's section 3.1).
 
-    Any encoder with this signature, ``width`` and `output_lengths` can take its place.
+    Any encoder with this signature, ``width``, `encode_in_chunks` and `output_lengths` can take its
+    place.
 
     Args:
         num_mel_bins: Filterbank bins F.

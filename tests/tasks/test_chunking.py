@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from fairseq.checkpoint_utils import load_model_ensemble_and_task
 from omegaconf import OmegaConf
 
 from fairseq_audiochat.models.conformer_ctc import ConformerCtcConfig
+from fairseq_audiochat.modules.chunks import Chunks
 from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks._chunking import chunks_of_seconds
 from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
@@ -104,3 +106,12 @@ def test_cascade_recognises_in_the_chunks_of_the_task(
     assert task._cascade.model.encoder._chunks is task.chunks
     whole = Cascade(checkpoint, task.template, 0)
     assert whole.model.encoder._chunks is None
+
+
+def test_validation_overrides_what_the_checkpoint_was_trained_with(
+    data_folder: Path, llm_path: Path, checkpoints: dict[str, Path]
+):
+    """As fairseq-validate loads: its command line's options replace those that are stored."""
+    given = {"data": str(data_folder), "llm": str(llm_path), "chunk_seconds": 20.0}
+    (model,), *_ = load_model_ensemble_and_task([str(checkpoints["chat"])], given)
+    assert model.encoder.audio_encoder._chunks == Chunks(250, 50)  # 20 and 4 s of 80 ms
