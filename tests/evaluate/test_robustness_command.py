@@ -11,11 +11,11 @@ from fairseq_audiochat.data.audio import SAMPLE_RATE, read_audio
 from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.distortion.specification import parse_distortion
 from fairseq_audiochat.data.manifest import Manifest
+from fairseq_audiochat.data.record_file import read
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.data.template_loading import load_template
 from fairseq_audiochat.evaluate.__main__ import main
 from fairseq_audiochat.evaluate.distortions import folder_name
-from fairseq_audiochat.evaluate.record_file import read
 from fairseq_audiochat.modules import frozen_llm
 
 REFERENCE = "reference text"
