@@ -12,8 +12,7 @@ frames with the same best class. Time is the process's CPU time with one thread.
 import argparse
 import logging
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 import encoder
@@ -60,41 +59,36 @@ def encode(model: ConformerEncoder, frames: int) -> None:
     model(torch.zeros(1, frames, 80), torch.tensor([frames]))
 
 
-def print_memory(minutes: float, chunks: Chunks | None) -> None:
-    """In a process of its own: the peak."""
+def print_cost(minutes: float, chunks: Chunks | None) -> None:
+    """In a process of its own: CPU seconds, and the peak in megabytes."""
     model = make_encoder(chunks)
     encode(model, 80)
-    frames = round(minutes * encoder.FRAMES_PER_MINUTE)
-    print(side_by_side.peak_megabytes(lambda: encode(model, frames)))
+    start = time.process_time()
+    peak = side_by_side.peak_megabytes(
+        lambda: encode(model, round(minutes * encoder.FRAMES_PER_MINUTE))
+    )
+    print(time.process_time() - start, peak)
 
 
 def print_growth(minutes_asked: list[float], args: argparse.Namespace) -> None:
     """Memory and time by duration."""
-    ways = {"whole": (), "chunks": (args.chunk_seconds[0], args.chunk_overlap_seconds)}
-    models = {
-        name: make_encoder(chunks_of_seconds(*way) if way else None) for name, way in ways.items()
-    }
+    ways = ((), (args.chunk_seconds[0], args.chunk_overlap_seconds))
     print("| minutes | whole MB | chunks MB | whole CPU s | chunks CPU s | ratio |")
     print("|---|---|---|---|---|---|")
     for minutes in minutes_asked:
-        memory = [
-            side_by_side.printed_by([__file__, "--memory-of", str(minutes), *map(str, way)])
-            for way in ways.values()
-        ]
-        frames = round(minutes * encoder.FRAMES_PER_MINUTE)
-        seconds = [cpu_seconds(partial(encode, model, frames)) for model in models.values()]
+        seconds, megabytes = zip(
+            *(
+                side_by_side.numbers_printed_by(
+                    [__file__, "--cost-of", str(minutes), *map(str, way)]
+                )
+                for way in ways
+            )
+        )
         print(
-            f"| {minutes:g} | {memory[0]:.0f} | {memory[1]:.0f} | {seconds[0]:.1f} "
+            f"| {minutes:g} | {megabytes[0]:.0f} | {megabytes[1]:.0f} | {seconds[0]:.1f} "
             f"| {seconds[1]:.1f} | {seconds[0] / seconds[1]:.2f} |",
             flush=True,
         )
-
-
-def cpu_seconds(run: Callable[[], object]) -> float:
-    """Of one call."""
-    start = time.process_time()
-    run()
-    return time.process_time() - start
 
 
 def joined(manifest: Manifest, minutes: float) -> Iterator[Recording]:
@@ -165,13 +159,13 @@ def main() -> None:
     parser.add_argument("--chunk-overlap-seconds", type=float, default=4.0)
     parser.add_argument("--checkpoint", type=Path, help="of audio_ctc")
     parser.add_argument("--manifest", type=Path, help="of short recordings")
-    parser.add_argument("--memory-of", type=float, nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--cost-of", type=float, nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
-    if args.memory_of:
-        minutes, *way = args.memory_of
-        return print_memory(minutes, chunks_of_seconds(*way) if way else None)
+    if args.cost_of:
+        minutes, *way = args.cost_of
+        return print_cost(minutes, chunks_of_seconds(*way) if way else None)
     overlap = f"overlap {args.chunk_overlap_seconds:g} s"
     print(f"torch {torch.__version__}, fp32, 1 thread, {overlap}\n", flush=True)
     if args.checkpoint:
