@@ -175,6 +175,32 @@ def _text_positions(responses):
     return responses.prompt_lengths() + responses.lengths()
 
 
+def test_distortions_and_arms_are_added_to_what_is_there(
+    tmp_path, llm_path, data_folder, checkpoints
+):
+    """... and an arm that was not scored under one of them leaves a cell empty, with a note."""
+    words = ["--llm", llm_path, "--output", tmp_path / "out"]
+    words += ["--test-set", f"dev={data_folder}/dev.tsv"]
+    ctc = ["--cascade", f"ctc={checkpoints['ctc']}"]
+    e2e = ["--end-to-end", f"e2e={checkpoints['chat']}"]
+    assert evaluate("robustness", *words, *ctc, *asked("noise:0")) == 0
+    assert evaluate("robustness", *words, *e2e, *asked("noise:20", "telephone")) == 0
+    found = json.loads((tmp_path / "out/robustness.json").read_text())["dev"]
+    assert {name: set(arms) for name, arms in found["distortions"].items()} == {
+        "clean": {"ctc", "e2e"},
+        "noise:0": {"ctc"},
+        "noise:20": {"e2e"},
+        "telephone": {"e2e"},
+    }
+    assert found["missing"] == {"noise:0": ["e2e"], "noise:20": ["ctc"], "telephone": ["ctc"]}
+    text = (tmp_path / "out/robustness.md").read_text()
+    assert "ctc: not scored under telephone." in text
+    (row,) = (line for line in text.splitlines() if line.startswith("| telephone"))
+    ctc_perplexity, e2e_perplexity, ctc_wer = (cell.strip() for cell in row.split("|")[2:5])
+    assert (ctc_perplexity, ctc_wer) == ("", "")
+    assert e2e_perplexity
+
+
 def refused(capsys, *words):
     assert evaluate("robustness", *words) == 2
     error = capsys.readouterr().err
