@@ -90,10 +90,19 @@ def peak_in_own_process(*what: object) -> float:
 
 
 def printed_by(command: Sequence[str]) -> float:
-    """The number that a Python command prints, in a process of its own.
+    """The number that a Python command prints last, in a process of its own.
 
     A process that has computed before holds memory in reserve, and needs less.
     """
+    return float(_printed_by(command)[-1])
+
+
+def numbers_printed_by(command: Sequence[str]) -> list[float]:
+    """The same where it prints nothing but numbers: all of them."""
+    return [float(word) for word in _printed_by(command)]
+
+
+def _printed_by(command: Sequence[str]) -> list[str]:
     finished = subprocess.run(
         [sys.executable, *command],
         env={**os.environ, **FREED_IS_FREE},
@@ -101,7 +110,7 @@ def printed_by(command: Sequence[str]) -> float:
         text=True,
         check=True,
     )
-    return float(finished.stdout.split()[-1])
+    return finished.stdout.split()
 
 
 def _resident_kilobytes(field: str) -> int:

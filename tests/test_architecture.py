@@ -33,7 +33,7 @@ def imports(path: Path) -> set[str]:
 
 def test_imports_go_down_only():
     for package, below in MAY_IMPORT.items():
-        for path in (PACKAGE / package).glob("*.py"):
+        for path in (PACKAGE / package).rglob("*.py"):
             if path.name != "__init__.py":
                 assert imports(path) <= below | {package}, path
 

@@ -18,6 +18,7 @@ FRAMES_PER_SECOND = 1000 // FRAME_SHIFT_MS
 SAMPLES_PER_FRAME = SAMPLE_RATE * FRAME_LENGTH_MS // 1000  # 400
 SAMPLES_PER_SHIFT = SAMPLE_RATE * FRAME_SHIFT_MS // 1000  # 160
 
+_BLOCK_FRAMES = 60 * FRAMES_PER_SECOND  # Kaldi's windows of 30 minutes at once need 1.3 GB
 _INT16_SCALE = 1 << 15  # Kaldi's features are those of 16-bit samples
 
 Features = npt.NDArray[np.float32]
@@ -51,12 +52,23 @@ def fbank(waveform: Waveform | torch.Tensor, name: str = "audio") -> Features:
             f"{name}: a recording must have at least {SAMPLES_PER_FRAME} samples "
             f"({FRAME_LENGTH_MS} ms), but has {len(samples)}; leave it out."
         )
-    features = torchaudio.compliance.kaldi.fbank(
+    # A frame depends on its own samples alone.
+    starts = range(0, num_frames(len(samples)), _BLOCK_FRAMES)
+    features = torch.cat([_log_mel(_samples_of_block(samples, start)) for start in starts])
+    # float64: the variance is a small difference of large sums
+    return np.asarray(_normalise(features.double().numpy()), dtype=np.float32)
+
+
+def _samples_of_block(samples: torch.Tensor, first_frame: int) -> torch.Tensor:
+    end = (first_frame + _BLOCK_FRAMES - 1) * SAMPLES_PER_SHIFT + SAMPLES_PER_FRAME
+    return samples[first_frame * SAMPLES_PER_SHIFT : end]
+
+
+def _log_mel(samples: torch.Tensor) -> torch.Tensor:
+    return torchaudio.compliance.kaldi.fbank(
         samples.unsqueeze(0) * _INT16_SCALE,
         num_mel_bins=NUM_MEL_BINS,
         frame_length=FRAME_LENGTH_MS,
         frame_shift=FRAME_SHIFT_MS,
         sample_frequency=SAMPLE_RATE,
     )
-    # float64: the variance is a small difference of large sums
-    return np.asarray(_normalise(features.double().numpy()), dtype=np.float32)

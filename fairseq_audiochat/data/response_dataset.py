@@ -87,7 +87,10 @@ class ResponseDataset(SpeechDataset):
         """Utterances over ``max_audio_seconds``, or over the LLM's context."""
         limits = audio_limit(self.sizes[indices], self.max_audio_seconds)
         if self.context is not None:
-            rule = f"need more than the {self.context.max_positions} positions of the LLM"
+            rule = (
+                f"need more than the {self.context.max_positions} positions of the LLM, which a "
+                "larger --stack-frames or an LLM with a longer context would hold"
+            )
             limits.append((rule, self._positions(indices) > self.context.max_positions))
         return limits
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "perplexity": "WER of the prompts and perplexity of the responses (Table 2)",
     "rating-page": "a page on which people judge two systems' answers (Tables 3 and 4)",
     "ratings": "what raters judged: success rates, agreement, tests (Tables 3 and 4)",
+    "robustness": "perplexity and WER in noise, reverberation, at other speeds, by telephone",
     "report": "tables and pictures again from the records of an output folder",
     "text-ability": "the LLM's logits on text against those of the bare LLM, bit by bit",
 }

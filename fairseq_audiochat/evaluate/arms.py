@@ -21,11 +21,13 @@ from fairseq_audiochat.evaluate.run_record import digest
 from fairseq_audiochat.export.description import described_by
 from fairseq_audiochat.models.llm_decoder import LlmDecoder
 from fairseq_audiochat.models.prompt_encoder import PromptEncoder, TextPromptEncoder
+from fairseq_audiochat.modules.chunks import Chunks
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
 
 TEXT, END_TO_END, CASCADE, NOTHING = "text", "end-to-end", "cascade", "nothing"
+LISTENING = (END_TO_END, CASCADE)
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,24 @@ class Arm:
         name: In tables and file names; no two arms have the same.
         kind: ``text``, ``end-to-end``, ``cascade`` or ``nothing`` (a control).
         checkpoint: Of ``audio_chat`` (end-to-end) or ``audio_ctc`` (cascade).
+        chunks: In which long recordings are encoded; None for whole.
     """
 
     name: str
     kind: str
     checkpoint: Path | None = None
+    chunks: Chunks | None = None
 
     @property
     def prompt_kind(self) -> PromptKind:
         """What stands in the prompt: a recording, a text or nothing."""
         kinds = {END_TO_END: PromptKind.AUDIO, NOTHING: PromptKind.NONE}
         return kinds.get(self.kind, PromptKind.TEXT)
+
+    @property
+    def listens(self) -> bool:
+        """Whether what is said of a recording reaches the LLM through the recording."""
+        return self.kind in LISTENING
 
     def describe(self) -> dict[str, Any]:
         """The arm for ``run.json``: its checkpoint's digest and age.
@@ -63,6 +72,7 @@ class Arm:
             "path": str(self.checkpoint.resolve()),
             "sha256": digest(described_by(self.checkpoint)),
             "updates": _updates(self.checkpoint),
+            "chunks": None if self.chunks is None else vars(self.chunks),
         }
 
 
@@ -120,6 +130,7 @@ class Systems:
             return FairseqEncoderDecoderModel(encoder, decoder).eval()
         path = _check(arm, "audio_chat")
         (model,), *_ = load_model_ensemble_and_task([str(path)], task=self.task)
+        model.encode_in_chunks(arm.chunks)
         return model.eval().to(self.device)
 
     def open_cascade(self, arm: Arm) -> Cascade:
@@ -129,7 +140,7 @@ class Systems:
             FileNotFoundError: If its checkpoint is missing.
             ValueError: If it is another task's.
         """
-        return Cascade(str(_check(arm, "audio_ctc")), self.template, self.pad)
+        return Cascade(str(_check(arm, "audio_ctc")), self.template, self.pad, arm.chunks)
 
     def audio_positions(
         self, model: FairseqEncoderDecoderModel, n_frames: npt.NDArray[np.int64]

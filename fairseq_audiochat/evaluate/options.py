@@ -10,6 +10,7 @@ import torch
 from fairseq_audiochat.evaluate.arms import CASCADE, END_TO_END, NOTHING, TEXT, Arm, Systems
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet, name_of
 from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
+from fairseq_audiochat.tasks._chunking import chunks_of_seconds
 
 _DTYPES = ("float32", "bfloat16", "float16")
 _REFERENCE = "reference text"
@@ -68,6 +69,10 @@ def add_listening(parser: argparse.ArgumentParser) -> None:
     )
     _add_named(parser, "--test-set", "FOLDER/SPLIT.tsv", "a manifest; may be given several times")
     _add_named(parser, "--end-to-end", "CHECKPOINT", "of audio_chat; likewise")
+    add("--chunk-seconds", type=float, help="encode longer recordings in chunks (whole)")
+    add(
+        "--chunk-overlap-seconds", type=float, default=4.0, help="common to neighbouring chunks (4)"
+    )
     add("--output", type=Path, required=True, help="folder for records, tables and pictures")
     add("--batch-size", type=int, default=8, help="utterances at a time (8)")
     add("--num-workers", type=int, default=0, help="processes that read recordings (0: this one)")
@@ -100,9 +105,10 @@ def read_setup(args: argparse.Namespace) -> Setup:
     """
     if not args.test_set:
         raise ValueError("--test-set must be given at least once, but is not; name a manifest.")
+    chunks = chunks_of_seconds(args.chunk_seconds, args.chunk_overlap_seconds)
     arms = [Arm(_REFERENCE, TEXT)]
     for kind, given in ((END_TO_END, args.end_to_end), (CASCADE, getattr(args, "cascade", []))):
-        arms += [Arm(name or _arm_name(kind, path), kind, path) for name, path in given]
+        arms += [Arm(name or _arm_name(kind, path), kind, path, chunks) for name, path in given]
     if getattr(args, "nothing", False):
         arms.append(Arm(_NOTHING, NOTHING))
     test_sets = [SpeechTestSet(name or name_of(path), path) for name, path in args.test_set]

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     )
     for test_set, its_responses in zip(setup.test_sets, responses):
         setup.systems.task.check_responses(its_responses)
-        _write_utterances(setup.output, test_set)
+        write_utterances(setup.output, test_set)
         for arm in setup.arms:
             score_arm(setup, test_set, its_responses, arm)
     write_report(setup.output, args.by)
@@ -108,7 +108,8 @@ def write_report(folder: Path, by: "list[str] | None" = None) -> None:
     print(text)
 
 
-def _write_utterances(folder: Path, test_set: SpeechTestSet) -> None:
+def write_utterances(folder: Path, test_set: SpeechTestSet) -> None:
+    """Write what is known of a test set's utterances, for the report."""
     path = folder / "utterances" / f"{test_set.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(str(path)) as file:

@@ -96,23 +96,24 @@ def _test_set_results(
             f"test set {name!r}: some utterance must be scored in every arm, but none is (first: "
             f"{first['id']!r}, {first['arm']}: {first['reason']})."
         )
-    groupings = _groupings(records, by, name)
+    groups_by_title = groupings(records, by, name)
     return {
         "utterances": len(records.ids),
         "excluded": records.excluded,
         "missing": records.missing,
-        "arms": _arm_results(records, run, records.ids),
+        "arms": arm_results(records, run, records.ids),
         "by": {
             title: {
-                group: {"utterances": len(ids), "arms": _arm_results(records, run, ids)}
+                group: {"utterances": len(ids), "arms": arm_results(records, run, ids)}
                 for group, ids in groups.items()
             }
-            for title, groups in groupings.items()
+            for title, groups in groups_by_title.items()
         },
     }
 
 
-def _groupings(records: ScoredTestSet, by: Sequence[str], name: str) -> dict[str, Groups]:
+def groupings(records: ScoredTestSet, by: Sequence[str], name: str) -> dict[str, Groups]:
+    """The groups of each break-down, by its title."""
     made: dict[str, Groups] = {}
     for wanted in by:
         if wanted == WER:
@@ -125,7 +126,7 @@ def _groupings(records: ScoredTestSet, by: Sequence[str], name: str) -> dict[str
     return made
 
 
-def _arm_results(
+def arm_results(
     records: ScoredTestSet, run: Mapping[str, Any], ids: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Perplexity and WER of each arm on the same utterances, compared with the first end-to-end."""
@@ -186,8 +187,12 @@ def _main_table(arms: Mapping[str, Any], compared: str | None) -> str:
     head = ["the LLM reads", "WER %", "95 %", "perplexity", "95 %"]
     rows = [head if compared is None else [*head, f"/ {compared}", "95 %"]]
     for name, arm in arms.items():
-        wer = [f"{arm['wer']:.1f}", _interval(arm["wer_interval"], 1)] if "wer" in arm else ["", ""]
-        row = [name, *wer, _number(arm["perplexity"], 3), _interval(arm["interval"], 3)]
+        wer = (
+            [f"{arm['wer']:.1f}", interval_text(arm["wer_interval"], 1)]
+            if "wer" in arm
+            else ["", ""]
+        )
+        row = [name, *wer, number_text(arm["perplexity"], 3), interval_text(arm["interval"], 3)]
         if compared is not None:
             row += _ratio(arm) if "ratio" in arm else ["", ""]
         rows.append(row)
@@ -195,7 +200,7 @@ def _main_table(arms: Mapping[str, Any], compared: str | None) -> str:
 
 
 def _ratio(arm: Mapping[str, Any]) -> list[str]:
-    return [_number(arm["ratio"], 3), _interval(arm["ratio_interval"], 3)]
+    return [number_text(arm["ratio"], 3), interval_text(arm["ratio_interval"], 3)]
 
 
 def _notes(results: Mapping[str, Any]) -> list[str]:
@@ -223,19 +228,21 @@ def _group_table(title: str, groups: Mapping[str, Any]) -> str:
     rows = [[title, "utterances", *arms]]
     for group, found in groups.items():
         cells = [
-            f"{_number(arm['perplexity'], 2)} {_interval(arm['interval'], 2)}".strip()
+            f"{number_text(arm['perplexity'], 2)} {interval_text(arm['interval'], 2)}".strip()
             for arm in found["arms"].values()
         ]
         rows.append([group, str(found["utterances"]), *cells])
     return as_markdown(rows)
 
 
-def _interval(bounds: Sequence[float], digits: int) -> str:
+def interval_text(bounds: Sequence[float], digits: int) -> str:
+    """An interval, or nothing where there are too few utterances for one."""
     low, high = bounds
-    if low != low:  # too few utterances
+    if low != low:
         return ""
-    return f"[{_number(low, digits)}, {_number(high, digits)}]"
+    return f"[{number_text(low, digits)}, {number_text(high, digits)}]"
 
 
-def _number(value: float, digits: int) -> str:
+def number_text(value: float, digits: int) -> str:
+    """A number whose digits do not run wild."""
     return f"{value:.{digits}f}" if value < 1000 else f"{value:.3g}"

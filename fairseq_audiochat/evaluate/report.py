@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairseq_audiochat.evaluate.run_record import read_run
 
-REPORTED = ("perplexity", "answers", "ratings", "alignment", "text_ability")
+REPORTED = ("perplexity", "robustness", "answers", "ratings", "alignment", "text_ability")
 """Commands whose records can be reported: modules with ``RECORDS`` and ``write_report(folder)``."""
 
 

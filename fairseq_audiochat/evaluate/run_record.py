@@ -22,7 +22,7 @@ FORMAT = "fairseq_audiochat.evaluation/1"
 _PACKAGES = ("torch", "torchaudio", "fairseq-fixed", "transformers", "sentencepiece", "jiwer")
 _CHUNK_BYTES = 1 << 24
 _OF_ALL = ("llm", "alignment", "answers")
-_BY_NAME = ("arms", "alignment_arms", "test_sets")
+_BY_NAME = ("arms", "alignment_arms", "test_sets", "distortions")
 
 
 def remember_run(folder: Path, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def remember_run(folder: Path, described: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         folder: The output folder; made if it is not there.
-        described: ``llm``, ``arms`` and ``test_sets`` (both by name), and settings under other
-            names.
+        described: ``llm``, ``arms``, ``test_sets`` and ``distortions`` (these by name), and
+            settings under other names.
 
     Returns:
         All of it, with the arms and test sets that were there before.

@@ -35,6 +35,7 @@ def score(
     num_workers: int = 0,
     texts: Sequence[str] | None = None,
     read: Callable[[Utterance], Features] = read_features,
+    duration_factor: float = 1.0,
 ) -> list[Record]:
     """Score every response that is not excluded.
 
@@ -48,6 +49,7 @@ def score(
         num_workers: Processes that read recordings.
         texts: A cascade's transcripts, in the manifest's order.
         read: From an utterance to its features.
+        duration_factor: How many times as long as the manifest says recordings are read.
 
     Returns:
         The records: first the excluded ones.
@@ -58,7 +60,7 @@ def score(
 
     prompts = Prompts(manifest, systems.template, arm.prompt_kind, texts, target, read)
     model = systems.open_model(arm)
-    excluded = _exclusions(systems, model, prompts, responses)
+    excluded = _exclusions(systems, model, prompts, responses, duration_factor)
     kept = [row for row in range(len(manifest)) if row not in excluded]
     batches = batches_of(manifest, kept, batch_size)
     units = [[manifest[row].id for row in batch] for batch in (list(excluded), *batches)]
@@ -103,7 +105,11 @@ def batch_nats(
 
 
 def _exclusions(
-    systems: Systems, model: FairseqEncoderDecoderModel, prompts: Prompts, responses: Responses
+    systems: Systems,
+    model: FairseqEncoderDecoderModel,
+    prompts: Prompts,
+    responses: Responses,
+    duration_factor: float,
 ) -> dict[int, str]:
     """By row, why an utterance is not scored behind this arm's prompts."""
     reasons = {
@@ -112,7 +118,8 @@ def _exclusions(
         for row in np.flatnonzero(mask)
     }
     manifest, room = prompts.manifest, systems.llm.max_positions
-    audio = systems.audio_positions(model, manifest.n_frames.astype(np.int64))
+    n_frames = np.ceil(manifest.n_frames * duration_factor).astype(np.int64)
+    audio = systems.audio_positions(model, n_frames)
     lengths = responses.lengths()
     for row in range(len(manifest)):
         ids = prompts.ids(row)

@@ -25,6 +25,7 @@ from fairseq_audiochat.models.conformer_ctc import (
 from fairseq_audiochat.models.llm_decoder import LlmDecoder
 from fairseq_audiochat.models.prompt_encoder import PromptEncoder
 from fairseq_audiochat.modules.audio_adapter import AudioAdapter
+from fairseq_audiochat.modules.chunks import Chunks
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,10 @@ class AudioPrefixLlmModel(FairseqEncoderDecoderModel):
     def max_positions(self) -> None:
         """The dataset counts positions itself, and names what does not fit."""
         return
+
+    def encode_in_chunks(self, chunks: Optional[Chunks]) -> None:
+        """See `ConformerEncoder.encode_in_chunks`."""
+        self.encoder.audio_encoder.encode_in_chunks(chunks)
 
     def load_audio_encoder(self, checkpoint: Dict[str, Any]) -> None:
         """Take over the encoder of a CTC checkpoint, without its head."""

@@ -10,6 +10,7 @@ from fairseq.models import BaseFairseqModel, register_model, register_model_arch
 from torch import Tensor, nn
 
 from fairseq_audiochat.data.fbank import NUM_MEL_BINS
+from fairseq_audiochat.modules.chunks import Chunks
 from fairseq_audiochat.modules.conformer import ConformerEncoder
 from fairseq_audiochat.modules.ctc_decoding import greedy_decode
 from fairseq_audiochat.modules.precision import computing_in
@@ -126,6 +127,10 @@ class ConformerCtcModel(BaseFairseqModel):
         """Greedy labels of each utterance; arguments as in `forward`."""
         logits, lengths = self(features, frame_lengths)
         return greedy_decode(logits, lengths, blank=logits.size(-1) - 1)
+
+    def encode_in_chunks(self, chunks: "Chunks | None") -> None:
+        """See `ConformerEncoder.encode_in_chunks`."""
+        self.encoder.encode_in_chunks(chunks)
 
     def max_positions(self) -> None:
         """No limit: relative positions reach as far as the memory."""

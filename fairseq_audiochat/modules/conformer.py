@@ -5,17 +5,23 @@ BatchNorm, whose statistics would make an utterance's gradient depend on its bat
 number of processes and on the padding.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseq_audiochat.modules.chunks import Chunk, Chunks
 from fairseq_audiochat.modules.dropout import Dropout
 from fairseq_audiochat.modules.packing import Packing
 from fairseq_audiochat.modules.recompute import recomputed
 from fairseq_audiochat.modules.relative_attention import RelativeSelfAttention, relative_positions
 from fairseq_audiochat.modules.subsampling import ConvSubsampling, subsampled_length
+
+# Chunks are computed together up to so many frames (5.5 minutes): of the paper's inner width, a
+# tensor of them has 32 MB, and a GPU has enough to do.
+_CHUNK_FRAMES_AT_A_TIME = 4096
 
 
 class FeedForward(nn.Sequential):
@@ -117,7 +123,8 @@ class ConformerLayer(nn.Module):
 class ConformerEncoder(nn.Module):
     """Filterbanks to 80 ms frames (the paper's section 3.1).
 
-    Any encoder with this signature, ``width`` and `output_lengths` can take its place.
+    Any encoder with this signature, ``width``, `encode_in_chunks` and `output_lengths` can take its
+    place.
 
     Args:
         num_mel_bins: Filterbank bins F.
@@ -144,6 +151,7 @@ class ConformerEncoder(nn.Module):
         super().__init__()
         self.width = width
         self._checkpoints_activations = False
+        self._chunks: Chunks | None = None
         self.subsampling = ConvSubsampling(num_mel_bins, subsampling_channels, width)
         self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(
@@ -153,6 +161,14 @@ class ConformerEncoder(nn.Module):
     def checkpoint_activations(self) -> None:
         """Keep only the layers' inputs for the backward pass, and compute the rest again."""
         self._checkpoints_activations = True
+
+    def encode_in_chunks(self, chunks: Chunks | None) -> None:
+        """Encode recordings that are longer than a chunk chunk by chunk; with None, whole.
+
+        In eval mode only: in training, recordings are read whole. The front end is not cut, so
+        that no frame shifts.
+        """
+        self._chunks = chunks
 
     def forward(self, features: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encode recordings.
@@ -168,14 +184,49 @@ class ConformerEncoder(nn.Module):
         features = features.to(self.subsampling.linear.weight.dtype)
         x, lengths = self.subsampling(features, frame_lengths)
         packing = Packing(lengths.tolist(), x.device)
-        positions = relative_positions(packing.longest, self.width, like=x)
         size, x = x.size(1), self.dropout(packing.pack(x))
+        chunks = None if self.training else self._chunks
+        if chunks is None or packing.longest <= chunks.frames:
+            x = self._encode(x, packing)
+        else:
+            x = self._encode_chunks(x, packing, chunks)
+        return packing.unpack(x, size), lengths
+
+    def _encode(self, x: Tensor, packing: Packing) -> Tensor:
+        """The layers, on packed frames ``(N, E)``."""
+        positions = relative_positions(packing.longest, self.width, like=x)
         for layer in self.layers:
             run = partial(recomputed, layer) if self._checkpoints_activations else layer
             x = run(x, packing, positions)
-        return packing.unpack(x, size), lengths
+        return x
+
+    def _encode_chunks(self, x: Tensor, packing: Packing, chunks: Chunks) -> Tensor:
+        """The layers on chunks, of which the kept frames are joined: ``(N, E) -> (N, E)``."""
+        kept = []
+        for group in _groups_of_chunks(packing.lengths, chunks):
+            lengths = [chunk.end - chunk.start for chunk in group]
+            rows = torch.cat([x[chunk.start : chunk.end] for chunk in group])
+            encoded = self._encode(rows, Packing(lengths, x.device)).split(lengths)
+            for chunk, frames in zip(group, encoded):
+                kept.append(frames[chunk.keep_from - chunk.start : chunk.keep_to - chunk.start])
+        return torch.cat(kept)
 
     @staticmethod
     def output_lengths(frame_lengths: Tensor) -> Tensor:
         """Encoder frames of recordings with that many 10 ms frames."""
         return subsampled_length(frame_lengths)
+
+
+def _groups_of_chunks(lengths: list[int], chunks: Chunks) -> Iterator[list[Chunk]]:
+    """The chunks of packed recordings, as places in their row; those to compute together."""
+    group: list[Chunk] = []
+    frames = offset = 0
+    for length in lengths:
+        for chunk in chunks.of(length):
+            frames += chunk.end - chunk.start
+            if group and frames > _CHUNK_FRAMES_AT_A_TIME:
+                yield group
+                group, frames = [], chunk.end - chunk.start
+            group.append(Chunk(*(offset + place for place in chunk)))
+        offset += length
+    yield group

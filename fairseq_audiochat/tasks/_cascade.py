@@ -1,7 +1,7 @@
 """The cascade: a CTC checkpoint recognises the recordings, and the LLM reads the transcripts."""
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import torch
 from fairseq import checkpoint_utils
@@ -11,6 +11,7 @@ from fairseq_audiochat.data.chat_template import ChatTemplate
 from fairseq_audiochat.data.prompt_batch import collate_prompts
 from fairseq_audiochat.metrics.word_errors import WordErrors, word_errors
 from fairseq_audiochat.models.conformer_ctc import ConformerCtcModel
+from fairseq_audiochat.modules.chunks import Chunks
 from fairseq_audiochat.tasks.audio_ctc import AudioCtcTask
 
 
@@ -21,13 +22,20 @@ class Cascade:
         checkpoint_path: A checkpoint of the task ``audio_ctc``, or an exported folder of it.
         template: The LLM's chat template.
         pad: Padding id of token tensors.
+        chunks: In which the recogniser takes long recordings, whatever it was trained with.
 
     Raises:
         FileNotFoundError: If the checkpoint is missing.
         ValueError: If it is another task's.
     """
 
-    def __init__(self, checkpoint_path: str, template: ChatTemplate, pad: int) -> None:
+    def __init__(
+        self,
+        checkpoint_path: str,
+        template: ChatTemplate,
+        pad: int,
+        chunks: Optional[Chunks] = None,
+    ) -> None:
         if not Path(checkpoint_path).exists():
             raise FileNotFoundError(
                 f"{checkpoint_path}: --asr-checkpoint must exist, but does not; give that of a "
@@ -45,6 +53,7 @@ class Cascade:
         )
         self.task: AudioCtcTask = task
         self.model: ConformerCtcModel = models[0].eval()
+        self.model.encode_in_chunks(chunks)
         self.template, self.pad = template, pad
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 from fairseq.dataclass import FairseqDataclass
-from omegaconf import II, MISSING
+from omegaconf import II, MISSING, DictConfig
 
 from fairseq_audiochat.data.batches import Indices
 from fairseq_audiochat.data.epoch_position import Batching, remember_batching
@@ -17,6 +17,7 @@ from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.spec_augment import SpecAugment
 from fairseq_audiochat.data.speech_dataset import SpeechDataset
 from fairseq_audiochat.tasks._batching import BatchingTask
+from fairseq_audiochat.tasks._chunking import chunks_of_seconds
 from fairseq_audiochat.tasks._processes import refuse_unconnected_processes
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,16 @@ class SpeechTaskConfig(FairseqDataclass):
         default=0.05,
         metadata={"help": "SpecAugment: widest mask as a share of the utterance (Gulati et al.)"},
     )
+    chunk_seconds: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "encode longer recordings in overlapping chunks of so many seconds, in "
+            "validation and generation (recordings are encoded whole)"
+        },
+    )
+    chunk_overlap_seconds: float = field(
+        default=4.0, metadata={"help": "seconds that neighbouring chunks have in common, at least"}
+    )
     seed: int = II("common.seed")
     update_freq: List[int] = field(default=II("optimization.update_freq"))
 
@@ -56,9 +67,16 @@ class SpeechTask(BatchingTask):
 
     Args:
         cfg: Its configuration.
+
+    Raises:
+        ValueError: If ``--chunk-seconds`` and ``--chunk-overlap-seconds`` do not fit together.
     """
 
     cfg: SpeechTaskConfig
+
+    def __init__(self, cfg: SpeechTaskConfig) -> None:
+        super().__init__(cfg)
+        self.chunks = chunks_of_seconds(cfg.chunk_seconds, cfg.chunk_overlap_seconds)
 
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "SpeechTask":
@@ -69,6 +87,12 @@ class SpeechTask(BatchingTask):
         """
         refuse_unconnected_processes()
         return cls(cfg)
+
+    def build_model(self, cfg: DictConfig, from_checkpoint: bool = False) -> Any:
+        """Build a model, which takes long recordings as ``--chunk-seconds`` says."""
+        model = super().build_model(cfg, from_checkpoint)
+        model.encode_in_chunks(self.chunks)
+        return model
 
     def max_positions(self) -> int:
         """A number beyond every size: fairseq then always asks `filter_indices_by_size`."""

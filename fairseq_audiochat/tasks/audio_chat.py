@@ -116,7 +116,9 @@ class AudioChatTask(SpeechTask):
         self._shards = LlmShards(cfg.llm_shards)
         self._cascade: Optional[Cascade] = None
         if cfg.asr_checkpoint is not None:
-            self._cascade = Cascade(cfg.asr_checkpoint, self.template, self._dictionary.pad())
+            self._cascade = Cascade(
+                cfg.asr_checkpoint, self.template, self._dictionary.pad(), self.chunks
+            )
         self._context: Optional[ContextLimit] = None
 
     @property

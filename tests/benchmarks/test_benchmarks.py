@@ -7,6 +7,7 @@ from pathlib import Path
 
 import decoding
 import gpu
+import long_recordings
 import pytest
 import random_llm
 import scale
@@ -15,6 +16,8 @@ import synthetic_split
 import torch
 import training
 from transformers import LlamaConfig
+
+from fairseq_audiochat.data.manifest import Manifest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -103,6 +106,29 @@ def test_scale_measures_every_line_of_its_table(tmp_path: Path, monkeypatch: pyt
         measured.update(measure(tmp_path))
     assert measured.keys() == scale.MEASUREMENTS.keys()
     assert len(scale.open_split(tmp_path).lengths()) == 200
+
+
+def test_recordings_are_joined_and_recognised_whole_and_in_chunks(
+    data_folder: Path, checkpoints: dict[str, Path], capsys: pytest.CaptureFixture[str]
+):
+    manifest = Manifest(data_folder / "dev.tsv")
+    texts = [manifest[row].text for row in range(7)]
+    pieces = list(long_recordings.joined(manifest, 0.05))  # 3 s: two or three of 1 to 2 s
+    assert 2 <= len(pieces) <= 4
+    assert " ".join(texts).startswith(" ".join(text for text, _ in pieces))
+    alone = list(long_recordings.joined(manifest, 0.0))
+    assert [text for text, _ in alone] == texts
+    args = argparse.Namespace(
+        checkpoint=checkpoints["ctc"],
+        manifest=data_folder / "dev.tsv",
+        chunk_seconds=[0.8, 60.0],
+        chunk_overlap_seconds=0.4,
+    )
+    long_recordings.print_recognition([0.05], args)
+    _, _, as_they_are, whole, short, long = capsys.readouterr().out.splitlines()
+    assert [row.split("|")[2].strip() for row in (as_they_are, whole)] == ["whole", "whole"]
+    assert (short.split("|")[2].strip(), long.split("|")[2].strip()) == ("0.8", "60")
+    assert whole.split("|")[3:5] == long.split("|")[3:5]  # chunks that hold all of it
 
 
 def test_the_gpu_benchmark_runs_without_one(

@@ -108,7 +108,10 @@ def test_every_arm_excludes_the_same_utterances(
     at_most = ContextLimit(limit, audio_positions=lambda frames: (frames + 7) // 8)
     dataset = make(data_folder, template, text_prompts, context=at_most)
     ((rule, exceeding),) = dataset.exceeding(np.arange(len(dataset)))
-    assert rule == f"need more than the {limit} positions of the LLM"
+    assert rule == (
+        f"need more than the {limit} positions of the LLM, which a larger --stack-frames or an LLM "
+        "with a longer context would hold"
+    )
     assert exceeding.tolist() == (needed > limit).tolist()
     assert 0 < exceeding.sum() < len(dataset)
 

@@ -6,6 +6,7 @@ import torch
 import torchaudio.compliance.kaldi
 from numpy.typing import NDArray
 
+from fairseq_audiochat.data import fbank as fbank_module
 from fairseq_audiochat.data.fbank import FRAMES_PER_SECOND, NUM_MEL_BINS, fbank, num_frames
 
 Array = NDArray[np.float64]
@@ -32,6 +33,16 @@ def test_frame_count_is_the_features_length() -> None:
     rng = np.random.default_rng(0)
     for samples in [400, 401, *range(700, 870, 13), 1_999, 2_000]:
         assert fbank(rng.uniform(-1, 1, samples)).shape == (num_frames(samples), NUM_MEL_BINS)
+
+
+@pytest.mark.parametrize("samples", [10 * 160 + 239, 10 * 160 + 240, 10 * 160 + 400, 8_000])
+def test_long_recordings_are_taken_in_blocks(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frame 10, the second block's first, needs samples up to 10 * 160 + 400."""
+    waveform = np.random.default_rng(0).uniform(-1, 1, samples)
+    expected = fbank(waveform)
+    monkeypatch.setattr(fbank_module, "_BLOCK_FRAMES", 10)
+    # fp32: a product of other shape sums in another order
+    np.testing.assert_allclose(fbank(waveform), expected, atol=2e-5)
 
 
 def mel(hertz: Array | float) -> Array:

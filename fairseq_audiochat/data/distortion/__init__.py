@@ -1,0 +1,1 @@
+"""Distortions of recordings: noise, speed, reverberation, the telephone's band, one file each."""
