@@ -61,6 +61,10 @@ class BufferedLayer(DynamicLayer):
             buffer[:, :, start:end] = buffer.gather(2, places)
         self.length = end
 
+    def cut(self, length: int) -> None:
+        """Forget what stands behind so many entries."""
+        self.length = min(self.length, length)
+
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some utterances only."""
         self.keys, self.values = self.keys[indices], self.values[indices]
@@ -84,7 +88,8 @@ class BufferedLayer(DynamicLayer):
 
     def _grow(self, keys: Tensor, values: Tensor, capacity: int) -> None:
         """Take a larger buffer of the kind of ``keys``."""
-        for name, like in (("keys", keys), ("values", values)):
+        # The keys come last, because they tell the capacity: an interrupt in between does no harm.
+        for name, like in (("values", values), ("keys", keys)):
             old: Tensor = getattr(self, name)
             batch, heads, _, width = like.shape
             new = like.new_empty(batch, heads, capacity, width)
@@ -115,6 +120,11 @@ class BeamCache(Cache):
         start = int(stays.cumprod(0).sum())
         for layer in self.layers:
             layer.keep(entries[:, start:], start)
+
+    def cut(self, length: int) -> None:
+        """Forget what stands behind so many entries, in every layer."""
+        for layer in self.layers:
+            layer.cut(length)
 
     def join(self, other: "BeamCache") -> None:
         """Take another cache's utterances behind our own, in every layer."""
