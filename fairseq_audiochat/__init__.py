@@ -5,9 +5,13 @@ Importing the package registers its tasks, models and criterions, whether fairse
 a trained model with, is imported where it is first asked for.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from fairseq_audiochat import (
+# fairseq makes the root logger print everything; which libraries torchao loads need not be.
+logging.getLogger("torchao").setLevel(logging.INFO)
+
+from fairseq_audiochat import (  # noqa: E402
     criterions,
     folder_loading,
     launch,
