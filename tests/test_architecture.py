@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "criterions": {"modules", "metrics"},
     "tasks": {"data", "modules", "metrics", "models"},
     "evaluate": {"data", "modules", "metrics", "models", "tasks", "saving", "export"},
+    "chat": {"data", "modules", "models"},
     "plan": {"data", "modules", "models", "tasks"},
     "export": {"data", "modules", "models", "saving"},
 }

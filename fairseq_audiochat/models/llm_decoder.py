@@ -105,8 +105,11 @@ class LlmDecoder(FairseqIncrementalDecoder):
         self, tokens: Tensor, encoder_out: EncoderOut, incremental_state: Dict[str, Any]
     ) -> Tensor:
         if _STATE not in incremental_state:
-            prompts = prompts_of(encoder_out)
-            beams = len(tokens) // len(prompts.lengths)
-            incremental_state[_STATE] = SharedPrefixState(self.llm, prompts, beams)
+            incremental_state[_STATE] = self._begin(encoder_out, len(tokens))
         hidden: Tensor = incremental_state[_STATE].step(tokens[:, -1])
         return hidden
+
+    def _begin(self, encoder_out: EncoderOut, rows: int) -> SharedPrefixState:
+        """The state of a search in that many rows, beams side by side."""
+        prompts = prompts_of(encoder_out)
+        return SharedPrefixState(self.llm, prompts, rows // len(prompts.lengths))

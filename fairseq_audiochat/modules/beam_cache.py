@@ -61,6 +61,10 @@ class BufferedLayer(DynamicLayer):
             buffer[:, :, start:end] = buffer.gather(2, places)
         self.length = end
 
+    def cut(self, length: int) -> None:
+        """Forget what stands behind so many entries."""
+        self.length = min(self.length, length)
+
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some utterances only."""
         self.keys, self.values = self.keys[indices], self.values[indices]
@@ -115,6 +119,11 @@ class BeamCache(Cache):
         start = int(stays.cumprod(0).sum())
         for layer in self.layers:
             layer.keep(entries[:, start:], start)
+
+    def cut(self, length: int) -> None:
+        """Forget what stands behind so many entries, in every layer."""
+        for layer in self.layers:
+            layer.cut(length)
 
     def join(self, other: "BeamCache") -> None:
         """Take another cache's utterances behind our own, in every layer."""

@@ -94,8 +94,18 @@ class FrozenLlm(nn.Module):
         return remembered
 
     def prefill(self, embeddings: Tensor, cache: Cache) -> None:
-        """Fill a cache with keys and values of prompts ``(B, P, D)``, padded on the right."""
-        self._transform(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
+        """Append the keys and values of prompts ``(B, P, D)`` to a cache.
+
+        Into an empty one, they may be padded on the right; else they stand behind what it holds.
+        """
+        start, end = cache.get_seq_length(), cache.get_seq_length() + embeddings.size(1)
+        positions = torch.arange(start, end, device=embeddings.device).unsqueeze(0)
+        self._transform(
+            inputs_embeds=embeddings,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+        )
 
     def decode(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: Cache) -> Tensor:
         """Hidden states of new tokens behind cached ones, under a mask of the caller's.

@@ -3,7 +3,8 @@
 The LLM's own code stays untouched: its layers call the attention function named
 ``ATTENTION_NAME``, and hand it the keywords that its model was called with. With ``packed`` it
 attends causally within each sequence of a packed row, so that training computes nothing for
-padding; with a mask, as the mask says; and else it is transformers' own causal attention.
+padding; with a mask, as the mask says; behind what a cache holds, causally; and else it is
+transformers' own causal attention.
 """
 
 from collections.abc import Sequence
@@ -71,6 +72,8 @@ def attention(
         return _packed(query, key, value, packed.lengths, prefix, scale).transpose(1, 2), None
     if attention_mask is not None:
         return _masked(query, key, value, attention_mask, scale).transpose(1, 2), None
+    if query.size(2) < key.size(2):  # transformers' own takes the first keys for the queries'
+        return _causal(query, key, value, scale).transpose(1, 2), None
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     return output, None
 
@@ -83,19 +86,21 @@ def _packed(
     prefix: KeysAndValues | None,
     scale: float | None,
 ) -> Tensor:
-    grouped = query.size(1) != key.size(1)
     attended = []
     for q, k, v in zip(*(x.split(list(lengths), dim=2) for x in (query, key, value))):
         if prefix is not None:
             k, v = torch.cat((prefix.keys, k), dim=2), torch.cat((prefix.values, v), dim=2)
-        # The last query sees all keys, and each one before it one key fewer.
-        causal = causal_lower_right(q.size(2), k.size(2))
-        attended.append(
-            F.scaled_dot_product_attention(
-                q, k, v, attn_mask=causal, scale=scale, enable_gqa=grouped
-            )
-        )
+        attended.append(_causal(q, k, v, scale))
     return torch.cat(attended, dim=2)
+
+
+def _causal(query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
+    """The last query sees all keys, and each one before it one key fewer."""
+    causal = causal_lower_right(query.size(2), key.size(2))
+    grouped = query.size(1) != key.size(1)
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=causal, scale=scale, enable_gqa=grouped
+    )
 
 
 def _masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None) -> Tensor:

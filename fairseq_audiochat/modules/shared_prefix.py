@@ -29,14 +29,32 @@ class SharedPrefixState:
     """
 
     def __init__(self, llm: FrozenLlm, prompts: PromptEmbeddings, beams: int) -> None:
+        cache = BeamCache(llm.num_layers, spare=_STEPS_PER_BUFFER * beams)
+        llm.prefill(prompts.embeddings, cache)
+        self._begin(llm, cache, prompts.lengths, beams)
+
+    @classmethod
+    def behind(cls, llm: FrozenLlm, cache: BeamCache, beams: int) -> "SharedPrefixState":
+        """The state behind a single prompt that a cache holds already.
+
+        Args:
+            llm: The LLM.
+            cache: Keys and values of one prompt; what is decoded is appended.
+            beams: Beams, K.
+        """
+        state = cls.__new__(cls)
+        length = torch.tensor([cache.get_seq_length()], device=llm.causal_lm.device)
+        state._begin(llm, cache, length, beams)
+        return state
+
+    def _begin(self, llm: FrozenLlm, cache: BeamCache, lengths: Tensor, beams: int) -> None:
         self.llm = llm
         self.beams = beams
-        self.cache = BeamCache(llm.num_layers, spare=_STEPS_PER_BUFFER * beams)
-        llm.prefill(prompts.embeddings, self.cache)
+        self.cache = cache
         self.steps = 0
-        self.positions = prompts.lengths  # of the next token, (B,)
-        prompt = length_mask(prompts.lengths, prompts.embeddings.size(1))
+        self.positions = lengths  # of the next token, (B,)
         # The cache's entries that each beam sees: (B, K, entries)
+        prompt = length_mask(lengths, cache.get_seq_length())
         self.visible = prompt.unsqueeze(1).expand(-1, beams, -1)
 
     def step(self, tokens: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Talking to a trained model: dialogues that mix speech and text."""
