@@ -3,6 +3,7 @@
 Made by the tests, from a seed, in the real formats; nothing is downloaded.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import sentencepiece
 import soundfile
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from fairseq_audiochat.data.conversation import Conversation
@@ -159,6 +160,26 @@ def make_chat(
 def make_model(task: AudioChatTask, **model: object) -> AudioPrefixLlmModel:
     """A small random model of a task, in eval mode."""
     torch.manual_seed(0)
+    return task.build_model(_model_config(**model)).eval()
+
+
+def save_checkpoint(
+    path: Path, task: AudioChatTask, model: AudioPrefixLlmModel, **settings: object
+) -> Path:
+    """A checkpoint as fairseq-train writes it, of a model that was made with these settings."""
+    history = {"num_updates": 1, "lr_scheduler_state": {}, "criterion_name": "x"}
+    task_config = {**asdict(task.cfg), "_name": "audio_chat", "update_freq": [1]}
+    checkpoint = {
+        "cfg": OmegaConf.create({"task": task_config, "model": _model_config(**settings)}),
+        "model": model.state_dict(),
+        "optimizer_history": [{**history, "optimizer_name": "adam", "best_loss": 1.0}],
+        "extra_state": {"epoch": 1, "train_iterator": {"epoch": 1}},
+    }
+    torch.save(checkpoint, path)
+    return path
+
+
+def _model_config(**model: object) -> DictConfig:
     settings = {
         "_name": "audio_prefix_llm",
         "encoder_layers": 2,
@@ -168,7 +189,7 @@ def make_model(task: AudioChatTask, **model: object) -> AudioPrefixLlmModel:
         "subsampling_channels": 8,
         **model,
     }
-    return task.build_model(OmegaConf.structured(AudioPrefixLlmConfig(**settings))).eval()
+    return OmegaConf.create(asdict(AudioPrefixLlmConfig(**settings)))
 
 
 def batch(task: AudioChatTask, split: str, indices: list[int]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq.checkpoint_utils import load_model_ensemble_and_task
+from fairseq.checkpoint_utils import load_checkpoint_to_cpu, load_model_ensemble_and_task
 
 from fairseq_audiochat.chat.answer import Answer
 from fairseq_audiochat.chat.answer_stream import AnswerStream
@@ -86,19 +86,13 @@ class AudioChat:
             FileNotFoundError: If the checkpoint is missing.
             ValueError: If it is of another task, or was trained with another LLM.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: the checkpoint must exist, but does not.")
         overrides = {"llm": str(llm), "prompt": "audio", "asr_checkpoint": None, "llm_shards": 1}
         if dtype is not None:
             overrides["llm_dtype"] = dtype
         if quantisation is not None:
             overrides["llm_quantisation"] = quantisation
-        [model], _, task = load_model_ensemble_and_task([str(path)], overrides)
-        if not isinstance(model, AudioPrefixLlmModel):
-            raise ValueError(
-                f"{path}: the checkpoint must be one of the task audio_chat, but holds a "
-                f"{type(model).__name__}; give the one that was distilled."
-            )
+        state = _read_checkpoint(path, overrides)
+        [model], _, task = load_model_ensemble_and_task([str(path)], overrides, state=state)
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(model.to(device), task, max_audio_seconds)
@@ -188,3 +182,21 @@ class AudioChat:
     def _stream(self, tokens: Any, dropped_turns: int) -> AnswerStream:
         eos_id = self._answering.template.eos_id
         return AnswerStream(tokens, self._answering.text_stream(), eos_id, dropped_turns)
+
+
+def _read_checkpoint(path: str | Path, overrides: dict[str, Any]) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: the checkpoint must exist, but does not; check the path.")
+    try:
+        state: dict[str, Any] = load_checkpoint_to_cpu(str(path), overrides)
+        task = state["cfg"].task.get("_name")
+    except Exception as error:  # torch's unpickler raises whatever the bytes lead it to
+        raise ValueError(
+            f"{path}: the checkpoint must be one that fairseq-train wrote, but: {error}"
+        ) from error
+    if task != "audio_chat":
+        raise ValueError(
+            f"{path}: the checkpoint must be one of the task audio_chat, but is one of {task!r}; "
+            "give the one that was distilled."
+        )
+    return state

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Decoding:
-    """The most probable token at a time, unless other values say otherwise.
+    """The most probable token at a time, unless other values say otherwise; never an empty answer.
 
     Args:
         max_new_tokens: Longest answer, in tokens.

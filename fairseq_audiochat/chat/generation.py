@@ -42,8 +42,10 @@ def generate(
         Each row's tokens in order, as they are chosen.
     """
     rows, tokens = list(range(len(choices))), first
-    for _ in range(max_new_tokens):
+    for length in range(max_new_tokens):
         logits = state.llm.logits(state.step(tokens))
+        if length == 0:  # fairseq's rule: an answer is never empty
+            logits[:, eos_id] = float("-inf")
         chosen = [choices[row](logits[place]) for place, row in enumerate(rows)]
         yield from map(GeneratedToken, rows, chosen)
         going_on = [place for place, token in enumerate(chosen) if token != eos_id]

@@ -44,14 +44,18 @@ class TextStream:
         self.ids: list[int] = []
         self._decode = decode
         self._byte_runs = byte_runs
+        self._run: str | None = None  # the text up to a run of bytes that may go on
         self._given = 0  # characters
 
     def add(self, token: int) -> str:
         """What can be read since the last time; often nothing."""
         self.ids.append(token)
+        text = self._decode(self.ids)
         if token in self._byte_runs:
+            self._run = text
+        if text == self._run:  # also behind a control symbol, which reads as nothing
             return ""
-        return self._new(self._decode(self.ids).rstrip(_INCOMPLETE))
+        return self._new(text.rstrip(_INCOMPLETE))
 
     def rest(self) -> str:
         """What has been held back."""

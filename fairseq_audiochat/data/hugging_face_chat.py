@@ -101,7 +101,7 @@ class HuggingFaceChat:
                 f"but takes none; leave {conversation.system[:30]!r} away."
             )
         if self._takes_system:
-            messages.append(_Message("system", [conversation.system]))
+            messages.append(_Message("system", [self._text(conversation.system)]))
         for turn in conversation.turns:
             if isinstance(turn, UserTurn):
                 messages.append(_Message("user", self._parts(turn.parts)))

@@ -6,12 +6,12 @@ can take part in encoding the template.
 """
 
 import random
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import sentencepiece
 import tiny
+from metas_prompts import metas_ids
 from sentencepiece import sentencepiece_model_pb2
 
 from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
@@ -94,21 +94,6 @@ def test_answer_ends_as_metas_history_does(genuine: Llama2Chat) -> None:
     history[1] = AssistantTurn([29903, 13])
     expected = [*PREFIX, 29879, *SUFFIX, 29903, 13, 2, *later]
     assert genuine.prompt(Conversation(history)) == expected
-
-
-def metas_ids(path: Path, system: str, texts: Sequence[str]) -> list[int]:
-    """What chat_completion of Meta's llama/generation.py encodes, whole strings at a time.
-
-    ``texts`` are user, answer, user, ... The system block is glued to the first user text
-    before that is stripped.
-    """
-    tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    contents = [f"<<SYS>>\n{system}\n<</SYS>>\n\n{texts[0]}", *texts[1:]]
-    ids: list[int] = []
-    for prompt, answer in zip(contents[::2], contents[1::2]):
-        whole = f"[INST] {prompt.strip()} [/INST] {answer.strip()} "
-        ids += [tokenizer.bos_id(), *tokenizer.encode(whole), tokenizer.eos_id()]
-    return [*ids, tokenizer.bos_id(), *tokenizer.encode(f"[INST] {contents[-1].strip()} [/INST]")]
 
 
 def random_text(rng: random.Random) -> str:
