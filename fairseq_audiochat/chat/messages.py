@@ -86,7 +86,7 @@ class MessageReader:
         parts = [self._part(part, place) for part, place in _parts(content, where)]
         if all(isinstance(part, str) and not part.strip() for part in parts):
             raise ValueError(f"{where}: a user message must hold text or audio, but is empty.")
-        return UserTurn(parts)
+        return UserTurn.of_messages_parts(parts)
 
     def _part(self, part: Message, where: str) -> Part:
         kind = part.get("type")

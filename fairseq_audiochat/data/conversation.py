@@ -34,6 +34,30 @@ class UserTurn:
         if not self.parts:
             raise ValueError("A user turn must have at least one text or audio part, but has none.")
 
+    @staticmethod
+    def of_messages_parts(parts: Sequence[Part]) -> "UserTurn":
+        """The turn of parts that were written apart, as in a message.
+
+        Between a recording and the text or recording beside it stands a line break, unless the
+        text has a blank there: tokenizers would else join what they should not.
+        """
+        separated: list[Part] = []
+        for part in (part for part in parts if part != ""):
+            if separated and _touch(separated[-1], part):
+                separated.append("\n")
+            separated.append(part)
+        return UserTurn(separated)
+
+
+def _touch(before: Part, behind: Part) -> bool:
+    """Whether a recording is among two neighbours, and no blank between them."""
+    if isinstance(before, str) and isinstance(behind, str):
+        return False
+    return not (
+        (isinstance(before, str) and before[-1].isspace())
+        or (isinstance(behind, str) and behind[0].isspace())
+    )
+
 
 @dataclass(frozen=True)
 class AssistantTurn:

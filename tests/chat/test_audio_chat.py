@@ -46,12 +46,12 @@ def test_a_prompt_is_the_templates(audio_chat: AudioChat, dialogues):
     template = audio_chat.task.template
     reader, answering = audio_chat._reader, audio_chat._answering
     answer = AssistantTurn(dialogues[2][1]["ids"])
-    turns = [UserTurn([AudioPart()]), answer, UserTurn(["say it", AudioPart()])]
+    turns = [UserTurn([AudioPart()]), answer, UserTurn(["say it", "\n", AudioPart()])]
     expected = [
         Conversation([UserTurn([AudioPart()])]),
         Conversation([UserTurn(["what is the capital of france"])]),
         Conversation(turns),
-        Conversation([UserTurn(["again", AudioPart()])], "Be brief."),
+        Conversation([UserTurn(["again", "\n", AudioPart()])], "Be brief."),
         Conversation([*turns, AssistantTurn("yes, of course"), UserTurn(["tell me more"])]),
     ]
     for messages, conversation in zip(dialogues, expected, strict=True):
@@ -68,7 +68,8 @@ def search(audio_chat: AudioChat, messages: list[dict[str, Any]], **options: Any
         if message["role"] == "user":
             parts = message["content"]
             parts = [{"text": parts}] if isinstance(parts, str) else parts
-            turns.append(UserTurn([part.get("text") or AudioPart(part["audio"]) for part in parts]))
+            parts = [part.get("text") or AudioPart(part["audio"]) for part in parts]
+            turns.append(UserTurn([*parts[:1], "\n", *parts[1:]] if parts[1:] else parts))
         else:
             turns.append(AssistantTurn(message.get("ids", message["content"])))
     conversation = Conversation(turns)

@@ -39,6 +39,18 @@ def test_user_says_something() -> None:
         UserTurn([])
 
 
+def test_parts_of_a_message_are_kept_apart() -> None:
+    """A line break stands beside a recording where no blank does, and nowhere else."""
+    a, b = AudioPart("a"), AudioPart("b")
+    for parts, expected in (
+        (["say", a, b, "again"], ["say", "\n", a, "\n", b, "\n", "again"]),
+        (["say: ", a, "\nagain"], ["say: ", a, "\nagain"]),
+        (["say", " it", "", a], ["say", " it", "\n", a]),
+        ([a], [a]),
+    ):
+        assert UserTurn.of_messages_parts(parts).parts == expected
+
+
 def test_clips_in_the_prompts_order() -> None:
     first = UserTurn([AudioPart("a"), "and", AudioPart("b")])
     conversation = Conversation([first, ANSWER, UserTurn(["then", AudioPart("c")])])
