@@ -30,13 +30,18 @@ class DialogueCache:
         self.encoder = encoder
         self.llm = llm
         self.keys_and_values = BeamCache(llm.num_layers, spare=_SPARE_ENTRIES)
-        self._entries: list[Entry] = []
-        self._widths: list[int] = []  # positions of each entry
+        # In one list, so that an interrupt finds both or none.
+        self._read: list[tuple[Entry, int]] = []  # an entry and its positions
 
     @property
     def positions(self) -> int:
         """Positions that have been read."""
-        return sum(self._widths)
+        return sum(positions for _, positions in self._read)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What has been read."""
+        return [entry for entry, _ in self._read]
 
     @torch.no_grad()
     def read(self, prompt: Prompt) -> int:
@@ -46,7 +51,7 @@ class DialogueCache:
             How many positions were read anew.
         """
         *before_last, last = prompt.entries()
-        kept = common_entries(self._entries, before_last)
+        kept = common_entries(self.entries, before_last)
         self._keep(kept)
         known = self.positions
         if new := before_last[kept:]:
@@ -65,9 +70,8 @@ class DialogueCache:
 
     def _keep(self, entries: int) -> None:
         """Forget all but the first entries, and whatever a search left behind them."""
-        del self._entries[entries:], self._widths[entries:]
+        del self._read[entries:]
         self.keys_and_values.cut(self.positions)
 
     def _remember(self, entries: Sequence[Entry]) -> None:
-        self._entries += entries
-        self._widths += [positions_of(self.encoder, entry) for entry in entries]
+        self._read += [(entry, positions_of(self.encoder, entry)) for entry in entries]

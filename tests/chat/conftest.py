@@ -9,14 +9,26 @@ from transformers import AutoModelForCausalLM
 from fairseq_audiochat.chat.audio_chat import AudioChat
 
 
-@pytest.fixture(scope="session")
-def chat_llm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama whose EOS scores vary widely."""
-    folder = tiny.make_llm(tmp_path_factory.mktemp("chat") / "llm", seed=5)
+def make_llm_that_ends(folder: Path, scale: float, **settings: object) -> Path:
+    """A random Llama whose EOS scores vary widely: by this factor more than others."""
+    tiny.make_llm(folder, seed=5, **settings)
     stock = AutoModelForCausalLM.from_pretrained(folder)
-    stock.lm_head.weight.data[2] *= 2.5
+    stock.lm_head.weight.data[2] *= scale
     stock.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def chat_llm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The LLM of `audio_chat`."""
+    return make_llm_that_ends(tmp_path_factory.mktemp("chat") / "llm", 2.5)
+
+
+@pytest.fixture(scope="session")
+def laconic_llm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One with a context for long answers, which it hardly ever gives."""
+    folder = tmp_path_factory.mktemp("chat") / "llm"
+    return make_llm_that_ends(folder, 5.0, max_position_embeddings=4_096)
 
 
 @pytest.fixture(scope="session")

@@ -175,17 +175,19 @@ def test_the_oldest_turns_are_dropped_when_asked_to(audio_chat, dialogues, caplo
         audio_chat.respond(dialogues[4], max_new_tokens=256, drop_oldest_turns=True)
 
 
-def test_checkpoints_that_are_none_are_refused(tmp_path: Path, chat_llm: Path, chat_checkpoint):
+def test_checkpoints_that_are_none_are_refused(tmp_path: Path, chat_llm: Path):
     with pytest.raises(FileNotFoundError, match=r"no\.pt: the checkpoint must exist, but does not"):
         AudioChat.from_checkpoint(tmp_path / "no.pt", chat_llm)
     (tmp_path / "text.pt").write_text("this is none")
     with pytest.raises(ValueError, match=r"text\.pt: the checkpoint must be one that fairseq"):
         AudioChat.from_checkpoint(tmp_path / "text.pt", chat_llm)
-    state = torch.load(chat_checkpoint)
-    state["cfg"].task = {"_name": "audio_ctc"}
-    torch.save(state, tmp_path / "ctc.pt")
+
+
+def test_what_fairseq_train_wrote_answers(checkpoints: dict[str, Path], llm_path: Path, recordings):
+    chat = AudioChat.from_checkpoint(checkpoints["chat"], llm_path, device="cpu")
+    assert chat.respond([spoken(recordings[0])], max_new_tokens=3).ids
     with pytest.raises(ValueError, match="must be one of the task audio_chat, but is one of 'a"):
-        AudioChat.from_checkpoint(tmp_path / "ctc.pt", chat_llm)
+        AudioChat.from_checkpoint(checkpoints["ctc"], llm_path)
 
 
 def test_another_llm_is_refused(tmp_path: Path, chat_checkpoint: Path):

@@ -176,7 +176,7 @@ def test_transcripts_as_audio_are_the_text_dialogue(
             said = spoken.respond([{"type": "audio", "audio": recording}], max_new_tokens=9)
         assert said.ids == written.respond(text, max_new_tokens=9).ids
         torch.testing.assert_close(logits(spoken), logits(written), atol=1e-5, rtol=1e-5)
-        assert AUDIO_PLACEHOLDER in Prompt.of(spoken._cache._entries).ids
+        assert AUDIO_PLACEHOLDER in Prompt.of(spoken._cache.entries).ids
 
 
 def logits(dialogue: Dialogue) -> torch.Tensor:
