@@ -15,7 +15,6 @@ from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.data.dialogue_record import (
     DialogueRecord,
     audio_ids,
-    conversation_of,
     spoken,
 )
 
@@ -95,7 +94,8 @@ class Dialogue:
         return bool(self.messages[place].get("train", True))
 
     def _written(self, place: int) -> Conversation:
-        return conversation_of(self.messages[:place], self.transcripts.__getitem__)
+        conversation = spoken(self.messages[:place])
+        return conversation.written([self.transcripts[audio] for audio in conversation.clips()])
 
     def _record_id(self, place: int) -> str:
         answers = [m for m in self.messages[: place + 1] if m["role"] == "assistant"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fairseq_audiochat.chat.prompt import Entry, Prompt
-from fairseq_audiochat.data.chat_dataset import collate_prompts
+from fairseq_audiochat.data.prompt_batch import collate_prompts
 from fairseq_audiochat.models.prompt_encoder import PromptEncoder, prompts_of
 from fairseq_audiochat.modules.prompt_assembly import PromptEmbeddings
 

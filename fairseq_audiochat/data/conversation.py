@@ -46,7 +46,7 @@ class UserTurn:
             if separated and _touch(separated[-1], part):
                 separated.append("\n")
             separated.append(part)
-        return UserTurn(separated)
+        return UserTurn(separated or parts)
 
 
 def _touch(before: Part, behind: Part) -> bool:

@@ -6,7 +6,7 @@ utterances of the split's manifest and are named by their ids. Knows no LLM.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
@@ -89,12 +89,11 @@ def parse_record(line: str, place: str) -> DialogueRecord:
     return record
 
 
-def conversation_of(messages: Iterable[Message], part: Callable[[str], Part]) -> Conversation:
-    """The conversation of messages that end with a user's.
+def spoken(messages: Iterable[Message]) -> Conversation:
+    """The conversation of messages that end with a user's; its clips are the recordings' ids.
 
     Args:
         messages: See `Message`.
-        part: From a recording's id to what stands for it.
 
     Raises:
         ValueError: If roles do not alternate, or a part is of another type.
@@ -104,7 +103,8 @@ def conversation_of(messages: Iterable[Message], part: Callable[[str], Part]) ->
         if message["role"] == "system":
             system = message["content"]
         elif message["role"] == "user":
-            turns.append(UserTurn([_part(one, part) for one in parts_of(message["content"])]))
+            parts = [_part(one) for one in parts_of(message["content"])]
+            turns.append(UserTurn.of_messages_parts(parts))
         else:
             turns.append(AssistantTurn(message.get("ids", message.get("content", ""))))
     return Conversation(turns, system)
@@ -126,13 +126,8 @@ def audio_ids(messages: Iterable[Message]) -> list[str]:
     ]
 
 
-def spoken(messages: Iterable[Message]) -> Conversation:
-    """The conversation with its recordings."""
-    return conversation_of(messages, AudioPart)
-
-
-def _part(one: Mapping[str, Any], part: Callable[[str], Part]) -> Part:
-    return part(one["audio"]) if one["type"] == "audio" else str(one["text"])
+def _part(one: Mapping[str, Any]) -> Part:
+    return AudioPart(one["audio"]) if one["type"] == "audio" else str(one["text"])
 
 
 def _is_spoken(record: DialogueRecord) -> bool:

@@ -11,10 +11,10 @@ import torch
 
 import fairseq_audiochat
 from fairseq_audiochat.chat.audio_chat import AudioChat
-from fairseq_audiochat.data.chat_dataset import collate_prompts
 from fairseq_audiochat.data.conversation import AssistantTurn, AudioPart, Conversation, UserTurn
 from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Utterance
+from fairseq_audiochat.data.prompt_batch import collate_prompts
 
 
 def said(text: str) -> dict[str, Any]:

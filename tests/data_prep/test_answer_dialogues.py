@@ -68,7 +68,7 @@ def test_every_turn_is_the_llms_own(folder, llm_path, capsys):
     ]
     first, second = manifest[1].text, manifest[3].text
     turns: list = []
-    for index, question in enumerate(([first], ["say it again", second])):
+    for index, question in enumerate(([first], ["say it again", "\n", second])):
         turns.append(UserTurn(question))
         prompt = template.prompt(Conversation(turns))
         limit = int(4 * len(template.encode("".join(question))))
