@@ -45,12 +45,12 @@ class Answering:
         self.task = task
         self.template = task.template
         self.llm = model.decoder.llm
+        self._tokenizing = threading.Lock()  # Hugging Face's are switched back and forth
         self._byte_runs = byte_run_ids(self.template.pieces(), self.decode)
-        self._writing = threading.Lock()  # a tokenizer of Hugging Face is switched back and forth
 
     def prompt(self, conversation: Conversation) -> Prompt:
         """What the LLM reads of a conversation whose clips are features."""
-        with self._writing:
+        with self._tokenizing:
             return Prompt(self.template.prompt(conversation), conversation.clips())
 
     def positions(self, prompt: Prompt) -> int:
@@ -96,7 +96,8 @@ class Answering:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer; ids that the LLM has and the tokenizer lacks have none."""
         known = self.template.vocabulary_size
-        return str(self.template.decode([token for token in ids if token < known]))
+        with self._tokenizing:
+            return str(self.template.decode([token for token in ids if token < known]))
 
     def new_cache(self) -> DialogueCache:
         """For a dialogue of which nothing has been read."""

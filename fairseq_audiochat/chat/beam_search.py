@@ -55,7 +55,8 @@ def _generate(
         beam=decoding.beam, max_len_b=decoding.max_new_tokens, lenpen=decoding.length_penalty
     )
     generator = task.build_generator([model], options)
-    sample = {"id": torch.arange(len(inputs["src_tokens"])), "net_input": inputs}
+    rows = torch.arange(len(inputs["src_tokens"]), device=inputs["src_tokens"].device)
+    sample = {"id": rows, "net_input": inputs}
     found = task.inference_step(generator, [model], sample)
     # One token more than the longest answer: an EOS that was forced.
     return [hypotheses[0]["tokens"].tolist()[: decoding.max_new_tokens] for hypotheses in found]
