@@ -73,7 +73,7 @@ class AudioChat:
         """Load what was trained, and the LLM that it was trained with.
 
         Args:
-            path: A checkpoint of the task ``audio_chat``.
+            path: A checkpoint of the task ``audio_chat``, or the folder of an exported model.
             llm: The LLM's folder.
             dtype: In which the LLM computes: ``float32``, ``bfloat16`` or ``float16``; by default
                 as in training.
@@ -185,11 +185,13 @@ class AudioChat:
 
 
 def _read_checkpoint(path: str | Path, overrides: dict[str, Any]) -> dict[str, Any]:
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise FileNotFoundError(f"{path}: the checkpoint must exist, but does not; check the path.")
     try:
         state: dict[str, Any] = load_checkpoint_to_cpu(str(path), overrides)
         task = state["cfg"].task.get("_name")
+    except (FileNotFoundError, ValueError):
+        raise  # a folder that is no exported model says so itself
     except Exception as error:  # torch's unpickler raises whatever the bytes lead it to
         raise ValueError(
             f"{path}: the checkpoint must be one that fairseq-train wrote, but: {error}"

@@ -15,6 +15,7 @@ from fairseq_audiochat.data.conversation import AssistantTurn, AudioPart, Conver
 from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Utterance
 from fairseq_audiochat.data.prompt_batch import collate_prompts
+from fairseq_audiochat.export.__main__ import main as export
 
 
 def said(text: str) -> dict[str, Any]:
@@ -188,6 +189,19 @@ def test_what_fairseq_train_wrote_answers(checkpoints: dict[str, Path], llm_path
     assert chat.respond([spoken(recordings[0])], max_new_tokens=3).ids
     with pytest.raises(ValueError, match="must be one of the task audio_chat, but is one of 'a"):
         AudioChat.from_checkpoint(checkpoints["ctc"], llm_path)
+
+
+def test_an_exported_folder_answers_as_its_checkpoint(
+    checkpoints: dict[str, Path], llm_path: Path, recordings, tmp_path: Path
+):
+    assert export([str(checkpoints["chat"]), str(tmp_path / "published")]) == 0
+    answers = [
+        AudioChat.from_checkpoint(path, llm_path).respond([spoken(recordings[0])], max_new_tokens=9)
+        for path in (checkpoints["chat"], tmp_path / "published")
+    ]
+    assert answers[0].ids == answers[1].ids
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
+        AudioChat.from_checkpoint(tmp_path, llm_path)
 
 
 def test_another_llm_is_refused(tmp_path: Path, chat_checkpoint: Path):
