@@ -88,7 +88,8 @@ class BufferedLayer(DynamicLayer):
 
     def _grow(self, keys: Tensor, values: Tensor, capacity: int) -> None:
         """Take a larger buffer of the kind of ``keys``."""
-        for name, like in (("keys", keys), ("values", values)):
+        # The keys come last, because they tell the capacity: an interrupt in between does no harm.
+        for name, like in (("values", values), ("keys", keys)):
             old: Tensor = getattr(self, name)
             batch, heads, _, width = like.shape
             new = like.new_empty(batch, heads, capacity, width)

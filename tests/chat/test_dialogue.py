@@ -15,6 +15,7 @@ from fairseq_audiochat.chat.dialogue import Dialogue
 from fairseq_audiochat.chat.prompt import Prompt
 from fairseq_audiochat.chat.prompt_reading import embed_prompts
 from fairseq_audiochat.data.chat_template import AUDIO_PLACEHOLDER
+from fairseq_audiochat.modules.beam_cache import BufferedLayer
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 
 
@@ -84,6 +85,34 @@ def test_every_way_of_answering_leaves_the_same_behind(audio_chat: AudioChat, re
     assert len(messages) == 7
     expected = audio_chat.respond(messages, max_new_tokens=9)
     assert dialogue.respond(fourth, max_new_tokens=9).ids == expected.ids
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 6])
+def test_an_interrupt_at_any_moment_leaves_the_dialogue_as_it_was(
+    audio_chat: AudioChat, recordings, monkeypatch: pytest.MonkeyPatch, call: int
+):
+    """Ctrl-C while a layer's cache is written: of the prompt (two layers), or of a token."""
+    dialogue = audio_chat.dialogue()
+    first, second, third, _ = turns(recordings)
+    dialogue.respond(first, max_new_tokens=9)
+    update, calls = BufferedLayer.update, 0
+
+    def interrupted(layer: BufferedLayer, *args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls < call:
+            return update(layer, *args, **kwargs)
+        update(layer, *args, **kwargs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BufferedLayer, "update", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            dialogue.respond(third, max_new_tokens=40)
+    messages = [*dialogue.messages, {"role": "user", "content": second}]
+    assert len(messages) == 3
+    expected = audio_chat.respond(messages, max_new_tokens=9)
+    assert dialogue.respond(second, max_new_tokens=9).ids == expected.ids
 
 
 def test_a_history_is_a_dialogue(audio_chat: AudioChat, recordings):

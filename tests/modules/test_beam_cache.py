@@ -1,9 +1,10 @@
 """The buffered cache holds what transformers' own cache would."""
 
+import pytest
 import torch
 from transformers import DynamicCache
 
-from fairseq_audiochat.modules.beam_cache import BeamCache
+from fairseq_audiochat.modules.beam_cache import BeamCache, BufferedLayer
 
 
 def test_equal_to_transformers_cache_while_it_grows():
@@ -56,3 +57,36 @@ def test_entries_that_stay_where_they_are_are_not_moved():
     cache.layers[0].keep = lambda entries, start: moved.append((entries.tolist(), start))
     cache.keep(torch.tensor([[0, 1, 2, 4], [0, 1, 3, 4]]))
     assert moved == [([[2, 4], [3, 4]], 2)]
+
+
+def test_what_stands_behind_a_cut_is_written_over():
+    cache = BeamCache(layers=1, spare=3)
+    keys = torch.arange(5.0).view(1, 1, 5, 1)
+    cache.update(keys, keys, 0)
+    cache.cut(2)
+    assert cache.get_seq_length() == 2
+    kept, _ = cache.update(keys[:, :, 4:], keys[:, :, 4:], 0)
+    assert kept.flatten().tolist() == [0, 1, 4]
+
+
+def test_an_interrupt_while_a_buffer_grows_does_no_harm(monkeypatch: pytest.MonkeyPatch):
+    """Between the two assignments of new buffers."""
+    cache = BeamCache(layers=1, spare=1)
+    keys = torch.arange(4.0).view(1, 1, 4, 1)
+    cache.update(keys, -keys, 0)
+    assigned = []
+
+    def interrupted(layer: BufferedLayer, name: str, value: object) -> None:
+        if name in ("keys", "values"):
+            assigned.append(name)
+            if len(assigned) == 2:
+                raise KeyboardInterrupt
+        object.__setattr__(layer, name, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BufferedLayer, "__setattr__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cache.update(keys, -keys, 0)
+    cache.cut(4)
+    for mine, sign in zip(cache.update(keys, -keys, 0), (1, -1)):
+        assert mine.flatten().tolist() == [sign * entry for entry in (0, 1, 2, 3) * 2]
