@@ -19,9 +19,9 @@ from fairseq_audiochat.data.conversation import AssistantTurn, Conversation
 class Dialogue:
     """Remembers what was said, and what the LLM made of it: a turn costs its new tokens only.
 
-    The answers that it remembers are the generated ids. A turn that fails or is interrupted, or whose
-    stream is closed, is as if it had not been asked. One dialogue answers one question at a time;
-    different dialogues of one `AudioChat` may answer in different threads.
+    The answers that it remembers are the generated ids. A turn that fails or is interrupted, or
+    whose stream is closed, is as if it had not been asked. One dialogue answers one question at a
+    time; different dialogues of one `AudioChat` may answer in different threads.
 
     Args:
         answering: Of the `AudioChat`.
