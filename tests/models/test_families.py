@@ -123,6 +123,6 @@ def test_responses_to_another_template_are_refused(folder: Path, data: Path, tmp
     task, _ = tiny.make_chat(tmp_path, folder)
     with pytest.raises(
         ValueError,
-        match="chat template 'hugging_face_chat/1', but are to 'llama2_chat/1'; generate them",
+        match="chat template 'hugging_face_chat/1', but are to 'llama2_chat/1'; generate the",
     ):
         task.load_dataset("dev")
