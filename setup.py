@@ -26,7 +26,7 @@ setup(
     author="The fairseq-audiochat authors",
     license="MIT",
     packages=find_packages(include=["fairseq_audiochat", "fairseq_audiochat.*"]),
-    package_data={"fairseq_audiochat.evaluate": ["*.html"]},
+    package_data={"fairseq_audiochat.evaluate.rating": ["*.html"]},
     python_requires=">=3.11,<3.13",  # fairseq-fixed has wheels for 3.12, and builds on 3.11
     install_requires=[
         "torch>=2.11,<2.12",

@@ -11,7 +11,7 @@ from pathlib import Path
 import tiny
 
 from fairseq_audiochat.evaluate.__main__ import main
-from fairseq_audiochat.evaluate.rating_key import SIDES, RatingKey, read_key
+from fairseq_audiochat.evaluate.rating.key import SIDES, RatingKey, read_key
 
 HEADER = ["page", "rater", "sample", "answer", "judgement"]
 CASCADE, END_TO_END = "zebra", "walrus"

@@ -1,6 +1,6 @@
 """``python -m fairseq_audiochat.evaluate COMMAND``: the paper's tables and figures.
 
-Each command is a module of this package with ``add_arguments(parser)`` and ``run(args)``; its
+Each command is a module of ``commands`` with ``add_arguments(parser)`` and ``run(args)``; its
 docstring's first line is its help. What a command computed lies in ``--output`` as records, and
 ``report`` makes the tables and pictures again from these alone.
 """
@@ -22,7 +22,7 @@ COMMANDS = {
     "report": "tables and pictures again from the records of an output folder",
     "text-ability": "the LLM's logits on text against those of the bare LLM, bit by bit",
 }
-"""Modules of this package that are commands, and what each is for."""
+"""The modules of ``commands``, and what each is for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def parser(chosen: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         one = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         if name in chosen:
-            module = import_module(f"fairseq_audiochat.evaluate.{name.replace('-', '_')}")
+            module = import_module(f"fairseq_audiochat.evaluate.commands.{name.replace('-', '_')}")
             one.description = module.__doc__
             one.formatter_class = argparse.RawDescriptionHelpFormatter
             module.add_arguments(one)

@@ -12,8 +12,8 @@ from fairseq.checkpoint_utils import load_checkpoint_to_cpu
 from fairseq_audiochat.data.manifest import write_manifest
 from fairseq_audiochat.data.record_file import read
 from fairseq_audiochat.evaluate.__main__ import main
-from fairseq_audiochat.evaluate.alignment_plot import _name
-from fairseq_audiochat.evaluate.cosine_record import read_cosines
+from fairseq_audiochat.evaluate.alignment.cosine_record import read_cosines
+from fairseq_audiochat.evaluate.alignment.plot import _name
 
 ARMS = ("e2e 1", "e2e 2")
 

@@ -9,8 +9,8 @@ import tiny
 from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Manifest, Utterance, write_manifest
 from fairseq_audiochat.data.padding import pad_features
-from fairseq_audiochat.evaluate.alignment_records import control_rows, measure_alignment
-from fairseq_audiochat.evaluate.audio_text import AudioText
+from fairseq_audiochat.evaluate.alignment.audio_text import AudioText
+from fairseq_audiochat.evaluate.alignment.records import control_rows, measure_alignment
 from fairseq_audiochat.metrics.alignment import count_alignment
 
 

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from fairseq_audiochat.evaluate.answer_plot import draw
-from fairseq_audiochat.evaluate.answer_table import as_text, results
+from fairseq_audiochat.evaluate.answers.plot import draw
+from fairseq_audiochat.evaluate.answers.table import as_text, results
 
 RUN = {
     "arms": {"reference text": {"kind": "text"}, "ctc": {"kind": "cascade"}},

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.padding import pad_features
-from fairseq_audiochat.evaluate.audio_text import AudioText, frames_per_position
+from fairseq_audiochat.evaluate.alignment.audio_text import AudioText, frames_per_position
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairseq_audiochat.evaluate.breakdown import by_column, by_seconds, by_wer
+from fairseq_audiochat.evaluate.perplexity.breakdown import by_column, by_seconds, by_wer
 
 UTTERANCES = {
     "a": {"seconds": 1.0, "text": "", "accent": "scottish"},

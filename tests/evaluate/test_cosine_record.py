@@ -7,8 +7,12 @@ import pytest
 import tiny
 
 from fairseq_audiochat.data.manifest import Manifest
-from fairseq_audiochat.evaluate.audio_text import AudioText
-from fairseq_audiochat.evaluate.cosine_record import heat_map_of, read_cosines, write_cosines
+from fairseq_audiochat.evaluate.alignment.audio_text import AudioText
+from fairseq_audiochat.evaluate.alignment.cosine_record import (
+    heat_map_of,
+    read_cosines,
+    write_cosines,
+)
 
 
 @pytest.fixture(scope="module")

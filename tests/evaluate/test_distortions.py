@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_audiochat.data.distortion.specification import parse_distortion
-from fairseq_audiochat.evaluate.distortions import describe, folder_name, snr_db
+from fairseq_audiochat.evaluate.robustness.distortions import describe, folder_name, snr_db
 
 
 def test_folders_are_named_after_distortions() -> None:

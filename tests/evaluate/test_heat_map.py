@@ -7,7 +7,12 @@ import matplotlib.figure
 import numpy as np
 import pytest
 
-from fairseq_audiochat.evaluate.heat_map import HeatMap, draw_heat_map, pool_largest, pooling
+from fairseq_audiochat.evaluate.alignment.heat_map import (
+    HeatMap,
+    draw_heat_map,
+    pool_largest,
+    pooling,
+)
 
 
 def heat_map(tokens: int = 4, positions: int = 10, **changes) -> HeatMap:

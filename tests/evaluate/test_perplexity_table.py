@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from fairseq_audiochat.evaluate.perplexity_table import as_text, results
+from fairseq_audiochat.evaluate.perplexity.table import as_text, results
 
 RUN = {
     "arms": {

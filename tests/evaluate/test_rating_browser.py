@@ -7,7 +7,7 @@ import pytest
 from rating_data import CASCADE, END_TO_END, HEADER, make_answers, make_page, write_lines
 
 from fairseq_audiochat.evaluate.__main__ import main
-from fairseq_audiochat.evaluate.rating_key import RatingKey, read_key
+from fairseq_audiochat.evaluate.rating.key import RatingKey, read_key
 
 pytestmark = pytest.mark.browser
 

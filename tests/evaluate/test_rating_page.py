@@ -9,7 +9,7 @@ import tiny
 from rating_data import CASCADE, END_TO_END, make_answers, make_page, write_lines
 
 from fairseq_audiochat.evaluate.__main__ import main
-from fairseq_audiochat.evaluate.rating_key import RatingKey, read_key
+from fairseq_audiochat.evaluate.rating.key import RatingKey, read_key
 
 
 def page(folder: Path) -> str:

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from fairseq_audiochat.evaluate.rating_samples import Candidate, available, draw
+from fairseq_audiochat.evaluate.rating.samples import Candidate, available, draw
 from fairseq_audiochat.evaluate.wer_levels import WerLevels
 
 LEVELS = WerLevels([0, 30])

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from rating_data import CASCADE, END_TO_END, make_answers, make_page, rows_of, write_csv
 
-from fairseq_audiochat.evaluate import rating_report
 from fairseq_audiochat.evaluate.__main__ import main
-from fairseq_audiochat.evaluate.rating_key import RatingKey, read_key
+from fairseq_audiochat.evaluate.rating import report as rating_report
+from fairseq_audiochat.evaluate.rating.key import RatingKey, read_key
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from fairseq_audiochat.data.record_file import read
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.data.template_loading import load_template
 from fairseq_audiochat.evaluate.__main__ import main
-from fairseq_audiochat.evaluate.distortions import folder_name
+from fairseq_audiochat.evaluate.robustness.distortions import folder_name
 from fairseq_audiochat.modules import frozen_llm
 
 REFERENCE = "reference text"

@@ -9,7 +9,7 @@ import tiny
 from fairseq_audiochat.data.chat_template import ChatTemplate
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.data.template_loading import load_template
-from fairseq_audiochat.evaluate.token_labels import token_labels
+from fairseq_audiochat.evaluate.alignment.token_labels import token_labels
 
 TEXTS = ["what is the capital", "say it: “été”, 5 €", "two  blanks\nand 你好"]
 

@@ -1,0 +1,1 @@
+"""Answers to spoken questions: searched, judged, in a table."""

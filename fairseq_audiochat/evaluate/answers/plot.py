@@ -1,0 +1,72 @@
+"""Right answers as a picture: of each arm, for all questions and by a cascade's word errors."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fairseq_audiochat.evaluate.figure import PALETTE, pyplot
+
+_COLUMN_INCHES, _PANEL_INCHES = 5.6, 2.8
+_WIDTH = 0.8  # of all bars of a group
+
+Groups = Mapping[str, Mapping[str, Any]]
+"""By the group's name, what was found for each arm."""
+
+
+def draw(results: Mapping[str, Any], path: Path) -> None:
+    """Draw a column of panels for each test set.
+
+    Args:
+        results: As `table.results` gives them.
+        path: The PNG file.
+    """
+    columns = [_panels(name, found) for name, found in results.items()]
+    rows = max(map(len, columns))
+    plt = pyplot()
+    size = (_COLUMN_INCHES * len(columns), _PANEL_INCHES * rows)
+    figure, axes = plt.subplots(
+        rows, len(columns), figsize=size, squeeze=False, layout="constrained"
+    )
+    for place, column in enumerate(columns):
+        for row in range(rows):
+            if row < len(column):
+                _draw_panel(axes[row][place], *column[row])
+            else:
+                axes[row][place].set_axis_off()
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def _panels(name: str, found: Mapping[str, Any]) -> list[tuple[str, Groups]]:
+    """A title and the arms by group, for each panel of a test set."""
+    groups = [
+        (
+            f"by {title}",
+            {f"{group}\n({part['questions']})": part["arms"] for group, part in parts.items()},
+        )
+        for title, parts in found["by"].items()
+    ]
+    return [(name, {f"all\n({found['questions']})": found["arms"]}), *groups]
+
+
+def _draw_panel(axes: Any, title: str, groups: Groups) -> None:
+    """Bars side by side in each group, with their intervals."""
+    arms = list(next(iter(groups.values())))
+    width = _WIDTH / len(arms)
+    for place, name in enumerate(arms):
+        at = [group + (place - (len(arms) - 1) / 2) * width for group in range(len(groups))]
+        shares = [group[name]["occurs"] for group in groups.values()]
+        values = [share["value"] for share in shares]
+        lows, highs = zip(*(share["interval"] for share in shares))
+        # Wilson's interval of 0 and of 100 % ends there, but for rounding.
+        below = [max(0.0, value - low) for value, low in zip(values, lows)]
+        above = [max(0.0, high - value) for value, high in zip(values, highs)]
+        colour = PALETTE[place % len(PALETTE)]
+        axes.bar(at, values, width * 0.9, color=colour, label=name)
+        axes.errorbar(at, values, (below, above), fmt="none", ecolor="black", elinewidth=0.8)
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.set_ylim(0, 100)
+    axes.set_title(title)
+    axes.set_ylabel("an alias occurs, %")

@@ -1,0 +1,1 @@
+"""Tables 3 and 4: what raters are shown, what they say, and what follows from it."""

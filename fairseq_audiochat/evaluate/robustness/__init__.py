@@ -1,0 +1,1 @@
+"""Distorted recordings: which, and what they do to perplexity and WER."""

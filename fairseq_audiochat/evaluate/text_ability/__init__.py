@@ -1,0 +1,1 @@
+"""The bare LLM beside the one within a model."""
