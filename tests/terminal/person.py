@@ -3,12 +3,15 @@
 The program runs behind a pseudo-terminal, in a fork, because importing torch again takes seconds.
 """
 
+import ctypes
 import os
 import pty
 import re
+import readline
 import select
 import signal
 import sys
+import termios
 import time
 import traceback
 from collections.abc import Callable
@@ -81,6 +84,9 @@ def _run(program: Callable[[], int], term: str) -> None:
     code = 99
     try:
         os.environ.update(TERM=term, INPUTRC="/dev/null")
+        # pytest has imported readline, which then read the TERM of pytest's own terminal
+        ctypes.CDLL(readline.__file__).rl_reset_terminal(term.encode())
+        termios.tcsetwinsize(0, (50, 1000))  # lines are not broken, however long a path is
         sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
         code = program()
     except BaseException:

@@ -203,6 +203,7 @@ def test_lines_can_be_edited(model_options, tmp_path: Path):
     (tmp_path / "saved_here.json").write_text("[]")
     person.type(f":load {tmp_path}/saved\t\n")
     person.expect("0 messages loaded")
+    person.expect("you> ")
     person.type(CTRL_D)
     assert person.leave() == 0
     assert "\x1b[1m" in person.seen  # the prompt is bold where the terminal can
