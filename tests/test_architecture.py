@@ -15,9 +15,11 @@ MAY_IMPORT = {
     "tasks": {"data", "modules", "metrics", "models"},
     "evaluate": {"data", "modules", "metrics", "models", "tasks", "saving", "export"},
     "chat": {"data", "modules", "models"},
+    "terminal": {"data", "modules", "chat", "saving"},
     "plan": {"data", "modules", "models", "tasks"},
     "export": {"data", "modules", "models", "saving"},
 }
+STARTED_BY = {"chat/__main__.py": {"terminal"}}  # a program may stand above its package
 
 
 def imports(path: Path) -> set[str]:
@@ -36,7 +38,8 @@ def test_imports_go_down_only():
     for package, below in MAY_IMPORT.items():
         for path in (PACKAGE / package).rglob("*.py"):
             if path.name != "__init__.py":
-                assert imports(path) <= below | {package}, path
+                above = STARTED_BY.get(f"{package}/{path.name}", set())
+                assert imports(path) <= below | {package} | above, path
 
 
 def test_every_package_is_listed():

@@ -119,6 +119,7 @@ class AudioChat:
         self,
         dialogues: Sequence[Sequence[Message]],
         drop_oldest_turns: bool = False,
+        names: Sequence[str] | None = None,
         **options: Any,
     ) -> list[Answer]:
         """Answer several dialogues in one batch, each as if it were alone.
@@ -126,6 +127,7 @@ class AudioChat:
         Args:
             dialogues: The messages of each.
             drop_oldest_turns: See `respond`.
+            names: What to call each in errors; by default ``dialogues[0]`` and so on.
             **options: See `Decoding`. With a seed, every dialogue draws from that seed.
 
         Raises:
@@ -137,7 +139,7 @@ class AudioChat:
         decoding = Decoding(**options)
         fitted = []
         for index, messages in enumerate(dialogues):
-            name = f"dialogues[{index}]"
+            name = f"dialogues[{index}]" if names is None else names[index]
             conversation = self._reader.conversation(messages, name)
             fitted.append(
                 self._answering.fit(conversation, decoding.max_new_tokens, drop_oldest_turns, name)

@@ -102,6 +102,19 @@ class Dialogue:
             meanwhile=self._only_one_at_a_time(len(self._turns)),
         )
 
+    def undo(self) -> dict[str, Any]:
+        """Forget the last user turn and its answer; gives the user message.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if not self._turns:
+            raise ValueError("A dialogue must have a turn to forget, but has none.")
+        [message, _] = self._messages[-2:]
+        del self._messages[-2:], self._turns[-2:]
+        self._dropped = min(self._dropped, len(self._turns) // 2)
+        return message
+
     @contextmanager
     def _only_one_at_a_time(self, turns: int) -> Iterator[None]:
         """Refuse to answer while, or after, another question is answered."""
@@ -117,5 +130,10 @@ class Dialogue:
                     "has answered another one since; ask again."
                 )
             yield
+        except GeneratorExit:  # closed between two tokens
+            raise
+        except BaseException:  # Ctrl-C, at any moment: nobody knows what the cache holds
+            self._cache = self._answering.new_cache()
+            raise
         finally:
             self._is_busy.release()

@@ -60,7 +60,7 @@ class MessageReader:
 
     def turns(self, messages: Sequence[Message], name: str = "messages") -> tuple[list[Turn], str]:
         """The turns of messages, and the system prompt; see `conversation`."""
-        _check_messages(messages, name)
+        check_messages(messages, name)
         system, turns = "", list[Turn]()
         for index, message in enumerate(messages):
             where = f"{name}[{index}]"
@@ -134,7 +134,12 @@ class MessageReader:
         return "".join(texts)
 
 
-def _check_messages(messages: Sequence[Message], name: str) -> None:
+def check_messages(messages: Sequence[Message], name: str) -> None:
+    """Refuse what is no list of messages, or not in order; their parts are not looked at.
+
+    Raises:
+        ValueError: Where, the rule, and what stands there.
+    """
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
         raise ValueError(
             f'{name} must be a list of {{"role": "user", "content": ...}}, but is of type '

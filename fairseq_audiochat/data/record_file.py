@@ -22,6 +22,7 @@ def complete(
     compute: Callable[[int], Iterator[list[Record]]],
     shown_as: str,
     header: str = "",
+    counted: str = "utt",
 ) -> list[Record]:
     """Compute the records that a file lacks, with a progress bar, and give all of them.
 
@@ -31,6 +32,7 @@ def complete(
         compute: From a number n to the records of ``units[n:]``, one unit at a time.
         shown_as: What the progress bar calls it.
         header: A first line, if there is to be one.
+        counted: What the progress bar counts.
 
     Raises:
         ValueError: If another process writes the file, it begins with another header, or it
@@ -42,7 +44,7 @@ def complete(
         done = _keep_whole_units(file, path, units, header)
         total = sum(map(len, units))
         finished = sum(map(len, units[:done]))
-        with tqdm(total=total, initial=finished, desc=shown_as, unit="utt") as bar:
+        with tqdm(total=total, initial=finished, desc=shown_as, unit=counted) as bar:
             if done < len(units):
                 for records in compute(done):
                     file.write(
@@ -128,6 +130,6 @@ def _check_id(line: bytes, expected: str, path: Path) -> None:
         found = line[:80].decode(errors="replace")
     if found != expected:
         raise ValueError(
-            f"{path}: records must follow the test set's order, but {found!r} stands where "
+            f"{path}: records must follow the input's order, but {found!r} stands where "
             f"{expected!r} belongs; remove the file to compute it anew."
         )

@@ -67,7 +67,7 @@ def test_another_test_sets_records_are_refused(tmp_path):
     path = tmp_path / "arm.jsonl"
     path.write_text('{"id": "x"}\n{"id": "b"}\n')
     with pytest.raises(
-        ValueError, match=r"must follow the test set's order, but 'x' stands where 'a'"
+        ValueError, match=r"must follow the input's order, but 'x' stands where 'a'"
     ):
         complete(path, UNITS, compute, "arm")
 

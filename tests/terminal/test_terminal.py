@@ -1,0 +1,260 @@
+"""The program as a person meets it: through a pseudo-terminal."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from person import CTRL_C, CTRL_D, Person
+
+from fairseq_audiochat.chat import answering
+from fairseq_audiochat.chat.audio_chat import AudioChat
+from fairseq_audiochat.chat.generation import GeneratedToken, generate
+from fairseq_audiochat.terminal.printable import printable
+from fairseq_audiochat.terminal.program import main
+
+
+def messages(path: Path) -> list[dict[str, Any]]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_dialogue(model_options, audio_chat: AudioChat, recordings, tmp_path: Path):
+    """Text, audio, both, several recordings; undo, reset, save and load, and everything wrong.
+
+    What is shown and kept is what `AudioChat` answers to the same messages.
+    """
+    transcript, saved = tmp_path / "talk.json", tmp_path / "my talk.json"
+    person = Person(lambda: main([*model_options, "--transcript", str(transcript)]))
+    expected = audio_chat.dialogue()
+    person.expect("you> ")
+
+    def ask(line: str, content: Any) -> None:
+        shown = person.say(line)
+        answer = expected.respond(content, max_new_tokens=12)
+        cut = "cut after 12 tokens (--max-new-tokens)" if answer.ended == "length" else ""
+        assert shown == f"{printable(answer)}\n{cut}".strip()
+        assert messages(transcript) == expected.messages
+
+    first, second = ({"type": "audio", "audio": path} for path in recordings[:2])
+    blank = tmp_path / "a b.wav"
+    blank.symlink_to(recordings[2])
+    ask("what is the capital of france", "what is the capital of france")
+    ask(f":audio {recordings[0]}", [first])
+    ask(
+        f'say :audio {recordings[0]} and :audio "{blank}" again',
+        [
+            {"type": "text", "text": "say"},
+            first,
+            {"type": "text", "text": "and"},
+            {"type": "audio", "audio": str(blank)},
+            {"type": "text", "text": "again"},
+        ],
+    )
+    ask(f":audio {recordings[1]} say it", [second, {"type": "text", "text": "say it"}])
+    ask(" :) it is", ":) it is")
+
+    assert person.say(":undo") == "forgotten: :) it is"
+    expected.undo()
+    assert messages(transcript) == expected.messages
+    said = person.say(":history").splitlines()
+    assert said[0] == "user: what is the capital of france"
+    assert f"user: [{Path(recordings[1]).name}] say it" in said
+    assert person.say(f':save "{saved}"') == f"saved: {saved}"
+    assert messages(saved) == expected.messages
+
+    wrong = {
+        ":audio nowhere.wav": "nowhere.wav: the audio file must exist, but does not",
+        f":audio {transcript}": "the audio must be decodable",
+        ":audio": ":audio must be followed by a file, but is not; type :audio FILE.",
+        ":frob it": "':frob' must be a command, but is none; :help lists them.",
+        ":save no/t.json": "no/t.json: its folder must exist, but does not; make it first.",
+        ":save": ":save must be followed by a file, but is not.",
+        f':save "{saved}"': "the file to save in must not exist, but does; choose another name.",
+        f":load {tmp_path}/none.json": "none.json: the transcript must exist, but does not.",
+        f":load {recordings[0]}": "a transcript must be JSON, but:",
+    }
+    for line, error in wrong.items():
+        shown = person.say(line)
+        assert shown.startswith("error: ")
+        assert error in shown
+    assert person.say("") == ""
+    assert messages(transcript) == expected.messages
+    ask("tell me more", "tell me more")  # the session has not suffered
+
+    aside = tmp_path / "talk.1.json"
+    before = expected.messages
+    assert person.say(":reset") == f"a new dialogue; what was said before is in {aside}"
+    assert messages(aside) == before
+    assert messages(transcript) == []
+    assert person.say(":undo") == "error: A dialogue must have a turn to forget, but has none."
+    assert person.say(":system") == "system prompt: none"
+    assert person.say(":system say it") == "system prompt: say it"
+    expected = audio_chat.dialogue([{"role": "system", "content": "say it"}])
+    ask("red", "red")
+    assert person.say(":system off") == "system prompt: none"
+    expected = audio_chat.dialogue(expected.messages[1:])
+    ask("yes", "yes")
+    loaded = person.say(f':load "{saved}"')
+    assert loaded == f"8 messages loaded; what was said before is in {tmp_path / 'talk.2.json'}"
+    assert messages(tmp_path / "talk.2.json") == expected.messages
+    expected = audio_chat.dialogue(messages(saved))
+    ask("name two colours", "name two colours")
+    assert "Ctrl-C stops an answer" in person.say(":help")
+
+    person.kill()  # every turn is in the transcript
+    kept = expected.messages
+    person = Person(lambda: main([*model_options, "--transcript", str(transcript)]))
+    assert f"{transcript}: goes on after {len(kept)} messages" in person.expect("you> ")
+    ask("it is", "it is")
+    person.type(CTRL_D)
+    assert person.leave() == 0
+    assert messages(transcript) == expected.messages
+    assert "\x1b" not in person.seen  # a dumb terminal
+
+
+def long_answer(audio_chat: AudioChat) -> tuple[str, list[dict[str, Any]]]:
+    """A question whose answer comes in many pieces, and the dialogue of both."""
+    for word in tiny.WORDS:
+        dialogue = audio_chat.dialogue()
+        if len(list(dialogue.stream(word, max_new_tokens=12))) > 5:
+            return word, dialogue.messages
+    raise AssertionError("this LLM says nothing but single bytes")
+
+
+def test_answers_come_piece_by_piece_and_stop(model_options, audio_chat, tmp_path, monkeypatch):
+    """Each token waits for a byte: so what is on the screen is there before the answer ends."""
+    gate, open_gate = os.pipe()
+
+    def gated(*args: Any) -> Iterator[GeneratedToken]:
+        for token in generate(*args):
+            os.read(gate, 1)
+            yield token
+
+    monkeypatch.setattr(answering, "generate", gated)
+    transcript = tmp_path / "talk.json"
+    person = Person(lambda: main([*model_options, "--transcript", str(transcript)]))
+    monkeypatch.setattr(answering, "generate", generate)
+    question, expected = long_answer(audio_chat)
+    ids = expected[-1]["ids"]
+    person.expect("you> ")
+    person.type(question + "\n")
+    person.expect(question + "\r\n")
+    shown = ""
+    for length in range(1, 6):
+        os.write(open_gate, b".")
+        text = audio_chat._answering.text_stream()
+        now = printable("".join(text.add(token) for token in ids[:length]))
+        while not (shown := person.seen[person._read_to :]).replace("\r", "").endswith(now):
+            assert person._look()
+    person.type(CTRL_C)
+    assert person.expect("you> ").replace(shown, "").endswith("\nstopped; this turn is forgotten\n")
+    assert messages(transcript) == []
+    person.type("half a line")
+    person.expect("half a line")
+    person.type(CTRL_C)  # at the prompt
+    person.expect(":quit or Ctrl-D ends")
+    person.expect("you> ")
+    os.write(open_gate, b"." * 100)
+    person.say(question)
+    assert messages(transcript) == expected  # as if nothing had been asked before
+    person.type(":quit\n")
+    assert person.leave() == 0
+
+
+def test_an_answer_cannot_command_the_terminal(model_options, audio_chat, monkeypatch):
+    evil = "\x1b]0;title\x07\x9b31m\u202ered\x7f"
+    pieces = audio_chat.task.template.pieces()
+    ids = [pieces.index(f"<0x{byte:02X}>") for byte in evil.encode()]
+    ids.append(audio_chat.task.template.eos_id)
+
+    def says_evil(*_: Any) -> Iterator[GeneratedToken]:
+        return (GeneratedToken(0, token) for token in ids)
+
+    monkeypatch.setattr(answering, "generate", says_evil)
+    person = Person(lambda: main(model_options))
+    person.expect("you> ")
+    shown = "␛]0;title␇\ufffd31m\ufffdred␡"
+    assert person.say("say it") == shown
+    assert shown in person.say(":history")
+    person.type(CTRL_D)
+    assert person.leave() == 0
+    assert not set(person.seen) & set("\x1b\x07\x9b\u202e\x7f")
+
+
+def test_lines_can_be_edited(model_options, tmp_path: Path):
+    """Up brings the last line back, a key edits it, Tab completes commands and files."""
+    person = Person(lambda: main(model_options), term="xterm")
+    person.expect("you> ")
+    person.type(":sys")
+    person.type("\t")
+    person.expect(":system")
+    person.type("re\n")
+    person.expect("system prompt: re")
+    person.expect("you> ")
+    person.type("\x1b[A")  # up
+    person.type("d\n")
+    person.expect("system prompt: red")
+    person.expect("you> ")
+    (tmp_path / "saved_here.json").write_text("[]")
+    person.type(f":load {tmp_path}/saved\t\n")
+    person.expect("0 messages loaded")
+    person.expect("you> ")
+    person.type(CTRL_D)
+    assert person.leave() == 0
+    assert "\x1b[1m" in person.seen  # the prompt is bold where the terminal can
+
+
+def test_python_m(model_options, audio_chat: AudioChat, tmp_path: Path):
+    """The command itself, its input and output no terminal: nothing but what was asked for."""
+    answer = audio_chat.respond([{"role": "user", "content": "what is it"}], max_new_tokens=7)
+    command = [sys.executable, "-m", "fairseq_audiochat.chat", *model_options]
+    done = subprocess.run(
+        [*command, "--max-new-tokens", "7"],
+        input=b"what is it\n:record\n:system \xff\n",
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True,
+    )
+    first, *rest = done.stdout.decode().rstrip("\n").split("\nerror: ")
+    assert first.removesuffix("\ncut after 7 tokens (--max-new-tokens)") == printable(answer)
+    assert rest == [
+        ":record must be given in a terminal, but is not; use :audio FILE.\nsystem prompt: \ufffd"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--input", "x.jsonl"], "--input and --output must be given together, but one is missing"),
+        (["--batch-size", "2"], "--batch-size must be given with --input only, but there is none"),
+        (["--beam", "0"], "beam must be at least 1, but is 0."),
+        (["--top-p", "0.5"], "top_p must be 1 without a temperature above 0, but is 0.5."),
+        (["--max-audio-seconds", "0"], "--max-audio-seconds must be above 0, but is 0."),
+        (
+            ["--input", "x", "--output", "y", "--system", "z"],
+            "--system must be left away with --input, but is given.",
+        ),
+        (
+            ["--input", "x", "--output", "y", "--batch-size", "0"],
+            "--batch-size must be at least 1, but is 0.",
+        ),
+        (["--input", "x", "--output", "y"], "x: --input must be a file, but is none"),
+        (["--transcript", "no/t.json"], "no/t.json: its folder must exist, but does not; make it"),
+        (["--transcript", __file__], "a transcript must be JSON, but:"),
+    ],
+)
+def test_options_are_checked_before_anything_is_loaded(options, error, capsys):
+    assert main(["--path", "nowhere.pt", "--llm", "nowhere", *options]) == 2
+    captured = capsys.readouterr()
+    assert f"error: {error}" in captured.err or error in captured.err
+    assert "nowhere" not in captured.err
+
+
+def test_a_missing_checkpoint(capsys, chat_llm: Path):
+    assert main(["--path", "nowhere.pt", "--llm", str(chat_llm)]) == 2
+    assert "nowhere.pt: the checkpoint must exist, but does not" in capsys.readouterr().err
