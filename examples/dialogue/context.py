@@ -33,8 +33,8 @@ from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Utterance
 from fairseq_audiochat.evaluate.markdown import as_markdown
 from fairseq_audiochat.evaluate.options import named_path
+from fairseq_audiochat.evaluate.perplexity.scores import batch_nats
 from fairseq_audiochat.evaluate.prompts import collate
-from fairseq_audiochat.evaluate.scores import batch_nats
 from fairseq_audiochat.metrics.bootstrap import perplexity_interval
 from fairseq_audiochat.metrics.perplexity import perplexity
 from fairseq_audiochat.tasks._cascade import Cascade

@@ -158,10 +158,11 @@ def _notes(found: Found) -> list[str]:
         for arm, made in arms.items()
         if made.get("empty_transcripts")
     ]
-    notes += [
-        f"{', '.join(arms)}: not scored under {distortion}."
-        for distortion, arms in found["missing"].items()
-    ]
+    shown = {arm for arms in found["distortions"].values() for arm in arms}
+    for distortion, arms in found["missing"].items():
+        lacking = [arm for arm in arms if arm in shown]  # others are of other commands
+        if lacking:
+            notes.append(f"{', '.join(lacking)}: not scored under {distortion}.")
     excluded = found["excluded"]
     left_out = {entry["id"] for entry in excluded}
     if left_out:
