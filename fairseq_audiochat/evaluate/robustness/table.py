@@ -158,9 +158,9 @@ def _notes(found: Found) -> list[str]:
         for arm, made in arms.items()
         if made.get("empty_transcripts")
     ]
-    shown = {arm for arms in found["distortions"].values() for arm in arms}
+    measured = {arm for arms in found["distortions"].values() for arm in arms}
     for distortion, arms in found["missing"].items():
-        lacking = [arm for arm in arms if arm in shown]  # others are of other commands
+        lacking = [arm for arm in arms if arm in measured]  # others are of other commands
         if lacking:
             notes.append(f"{', '.join(lacking)}: not scored under {distortion}.")
     excluded = found["excluded"]
