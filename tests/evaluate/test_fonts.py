@@ -3,8 +3,8 @@
 import pytest
 from matplotlib import font_manager
 
+from fairseq_audiochat.evaluate.alignment import fonts
 from fairseq_audiochat.evaluate.alignment.fonts import DEFAULT, font_families, with_escapes
-from fairseq_audiochat.evaluate.commands.alignment import fonts
 
 NOBODY_HAS = "\U000f1234"  # private use
 

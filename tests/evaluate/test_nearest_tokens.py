@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fairseq_audiochat.evaluate.alignment import nearest_tokens as module
 from fairseq_audiochat.evaluate.alignment.nearest_tokens import nearest_tokens
-from fairseq_audiochat.evaluate.commands.alignment import nearest_tokens as module
 
 
 @pytest.mark.parametrize(("entries", "queries"), [(2, 100), (7, 4), (30, 6), (1_000, 1)])

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM
 from fairseq_audiochat.data.llama2_chat import Llama2Chat
 from fairseq_audiochat.evaluate.__main__ import main
 from fairseq_audiochat.evaluate.arms import Systems
-from fairseq_audiochat.evaluate.commands.text_ability import comparison as text_comparison
+from fairseq_audiochat.evaluate.text_ability import comparison as text_comparison
 from fairseq_audiochat.evaluate.text_ability.bare_llm import digest_weights, load_bare_llm
 from fairseq_audiochat.models.prompt_encoder import PromptEncoder
 

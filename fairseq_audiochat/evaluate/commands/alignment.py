@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 import pyarrow.compute as pc
 
+from fairseq_audiochat.evaluate.alignment import plot as alignment_plot
+from fairseq_audiochat.evaluate.alignment import table as alignment_table
 from fairseq_audiochat.evaluate.alignment.audio_text import AudioText
 from fairseq_audiochat.evaluate.alignment.checkpoint_folder import with_folders_opened
 from fairseq_audiochat.evaluate.alignment.cosine_record import (
@@ -27,8 +29,6 @@ from fairseq_audiochat.evaluate.alignment.cosine_record import (
 from fairseq_audiochat.evaluate.alignment.heat_map import draw_heat_map
 from fairseq_audiochat.evaluate.alignment.records import measure_alignment
 from fairseq_audiochat.evaluate.arms import END_TO_END
-from fairseq_audiochat.evaluate.commands.alignment import plot as alignment_plot
-from fairseq_audiochat.evaluate.commands.alignment import table as alignment_table
 from fairseq_audiochat.evaluate.options import Setup, add_listening, read_setup
 from fairseq_audiochat.evaluate.run_record import read_run, remember_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet

@@ -17,10 +17,10 @@ from typing import Any
 
 from fairseq_audiochat.data.question_answers import QuestionAnswers, answers_path
 from fairseq_audiochat.data.record_file import read
+from fairseq_audiochat.evaluate.answers import plot as answer_plot
+from fairseq_audiochat.evaluate.answers import table as answer_table
 from fairseq_audiochat.evaluate.answers.answering import Search, answer, by_id
 from fairseq_audiochat.evaluate.arms import CASCADE, Arm
-from fairseq_audiochat.evaluate.commands.answers import plot as answer_plot
-from fairseq_audiochat.evaluate.commands.answers import table as answer_table
 from fairseq_audiochat.evaluate.options import Setup, add_setup, read_setup
 from fairseq_audiochat.evaluate.run_record import read_run, remember_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet

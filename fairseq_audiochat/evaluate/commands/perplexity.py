@@ -15,9 +15,9 @@ from pathlib import Path
 
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.evaluate.arms import CASCADE, Arm
-from fairseq_audiochat.evaluate.commands.perplexity import plot as perplexity_plot
-from fairseq_audiochat.evaluate.commands.perplexity import table as perplexity_table
 from fairseq_audiochat.evaluate.options import Setup, add_setup, read_setup
+from fairseq_audiochat.evaluate.perplexity import plot as perplexity_plot
+from fairseq_audiochat.evaluate.perplexity import table as perplexity_table
 from fairseq_audiochat.evaluate.perplexity.scores import score
 from fairseq_audiochat.evaluate.run_record import read_run, remember_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet

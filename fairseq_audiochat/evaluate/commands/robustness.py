@@ -21,10 +21,10 @@ from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.evaluate.arms import CASCADE, Arm
 from fairseq_audiochat.evaluate.commands.perplexity import add_report_arguments, write_utterances
-from fairseq_audiochat.evaluate.commands.robustness import plot as robustness_plot
-from fairseq_audiochat.evaluate.commands.robustness import table as robustness_table
 from fairseq_audiochat.evaluate.options import Setup, add_setup, read_setup
 from fairseq_audiochat.evaluate.perplexity.scores import score
+from fairseq_audiochat.evaluate.robustness import plot as robustness_plot
+from fairseq_audiochat.evaluate.robustness import table as robustness_table
 from fairseq_audiochat.evaluate.robustness.distortions import describe, folder_name
 from fairseq_audiochat.evaluate.run_record import read_run, remember_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet
