@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from fairseq_audiochat.evaluate.arms import CASCADE, END_TO_END, NOTHING, TEXT, Arm, Systems
+from fairseq_audiochat.evaluate.run_record import remember_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet, name_of
 from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
 from fairseq_audiochat.tasks._chunking import chunks_of_seconds
@@ -38,6 +40,24 @@ class Setup:
     batch_size: int
     num_workers: int
     seed: int
+
+    def remember(self, read: Sequence[Path], **settings: Any) -> None:
+        """Write or extend the output folder's ``run.json``; see `remember_run`.
+
+        Args:
+            read: The file that was read beside each test set's manifest.
+            **settings: The command's own.
+        """
+        described = {
+            "llm": self.systems.describe(),
+            "arms": {arm.name: arm.describe() for arm in self.arms},
+            "test_sets": {
+                test_set.name: test_set.describe(path)
+                for test_set, path in zip(self.test_sets, read)
+            },
+            "seed": self.seed,
+        }
+        remember_run(self.output, {**described, **settings})
 
 
 def add_setup(parser: argparse.ArgumentParser) -> None:

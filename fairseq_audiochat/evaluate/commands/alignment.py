@@ -10,7 +10,6 @@ of a checkpoint means all checkpoints in it, which make a curve. A run that was 
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -30,9 +29,9 @@ from fairseq_audiochat.evaluate.alignment.heat_map import draw_heat_map
 from fairseq_audiochat.evaluate.alignment.records import measure_alignment
 from fairseq_audiochat.evaluate.arms import END_TO_END
 from fairseq_audiochat.evaluate.options import Setup, add_listening, read_setup
+from fairseq_audiochat.evaluate.report_files import write_results
 from fairseq_audiochat.evaluate.run_record import read_run, remember_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet
-from fairseq_audiochat.saving import whole_file
 
 RECORDS = "alignment"
 """Where the records lie in an output folder."""
@@ -93,13 +92,10 @@ def write_report(folder: Path) -> None:
     """Tables and pictures, from an output folder's records alone; prints the tables."""
     results = alignment_table.results(folder / RECORDS, read_run(folder))
     text = alignment_table.as_text(results)
-    for name, content in (("md", text), ("json", json.dumps(results, indent=2) + "\n")):
-        with whole_file(str(folder / f"alignment.{name}")) as file:
-            file.write(content.encode())
+    write_results(folder, "alignment", text, results)
     alignment_plot.draw(results, folder / "alignment.png")
     for cosines in sorted((folder / RECORDS).glob("*/*/*.json")):
         draw_heat_map(read_cosines(cosines), cosines.with_suffix(".png"))
-    print(text)
 
 
 def _check(args: argparse.Namespace) -> None:

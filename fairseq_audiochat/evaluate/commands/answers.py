@@ -11,7 +11,6 @@ goes on.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from fairseq_audiochat.evaluate.answers import table as answer_table
 from fairseq_audiochat.evaluate.answers.answering import Search, answer, by_id
 from fairseq_audiochat.evaluate.arms import CASCADE, Arm
 from fairseq_audiochat.evaluate.options import Setup, add_setup, read_setup
-from fairseq_audiochat.evaluate.run_record import read_run, remember_run
+from fairseq_audiochat.evaluate.report_files import write_results
+from fairseq_audiochat.evaluate.run_record import read_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet
 from fairseq_audiochat.evaluate.transcripts import transcribe
 from fairseq_audiochat.saving import whole_file
@@ -50,19 +50,7 @@ def run(args: argparse.Namespace) -> None:
     questions = [
         QuestionAnswers(answers_path(test.path), test.manifest) for test in setup.test_sets
     ]
-    remember_run(
-        setup.output,
-        {
-            "llm": setup.systems.describe(),
-            "arms": {arm.name: arm.describe() for arm in setup.arms},
-            "test_sets": {
-                test_set.name: test_set.describe(answers_path(test_set.path))
-                for test_set in setup.test_sets
-            },
-            "seed": setup.seed,
-            "answers": search._asdict(),
-        },
-    )
+    setup.remember([answers_path(test.path) for test in setup.test_sets], answers=search._asdict())
     for test_set, its_questions in zip(setup.test_sets, questions):
         _write_questions(setup.output, test_set.name, its_questions)
         for arm in setup.arms:
@@ -87,11 +75,8 @@ def write_report(folder: Path) -> None:
     """Tables and pictures, from an output folder's records alone; prints the tables."""
     found: dict[str, Any] = answer_table.results(folder, read_run(folder))
     text = answer_table.as_text(found)
-    for name, content in (("md", text), ("json", json.dumps(found, indent=2) + "\n")):
-        with whole_file(str(folder / f"answers.{name}")) as file:
-            file.write(content.encode())
+    write_results(folder, "answers", text, found)
     answer_plot.draw(found, folder / "answers.png")
-    print(text)
 
 
 def _search(args: argparse.Namespace) -> Search:

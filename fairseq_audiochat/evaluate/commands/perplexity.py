@@ -19,7 +19,8 @@ from fairseq_audiochat.evaluate.options import Setup, add_setup, read_setup
 from fairseq_audiochat.evaluate.perplexity import plot as perplexity_plot
 from fairseq_audiochat.evaluate.perplexity import table as perplexity_table
 from fairseq_audiochat.evaluate.perplexity.scores import score
-from fairseq_audiochat.evaluate.run_record import read_run, remember_run
+from fairseq_audiochat.evaluate.report_files import write_results
+from fairseq_audiochat.evaluate.run_record import read_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet
 from fairseq_audiochat.evaluate.transcripts import transcribe
 from fairseq_audiochat.saving import whole_file
@@ -49,19 +50,7 @@ def run(args: argparse.Namespace) -> None:
     """Score what is not scored yet, then write tables and pictures."""
     setup = read_setup(args)
     responses = [Responses(test.responses_path, test.manifest) for test in setup.test_sets]
-    remember_run(
-        setup.output,
-        {
-            "llm": setup.systems.describe(),
-            "arms": {arm.name: arm.describe() for arm in setup.arms},
-            "test_sets": {
-                test_set.name: test_set.describe(test_set.responses_path)
-                for test_set in setup.test_sets
-            },
-            "seed": setup.seed,
-            "perplexity": {"by": args.by},
-        },
-    )
+    setup.remember([test.responses_path for test in setup.test_sets], perplexity={"by": args.by})
     for test_set, its_responses in zip(setup.test_sets, responses):
         setup.systems.task.check_responses(its_responses)
         write_utterances(setup.output, test_set)
@@ -102,11 +91,8 @@ def write_report(folder: Path, by: "list[str] | None" = None) -> None:
     wanted = run_record["perplexity"]["by"] if by is None else by
     results = perplexity_table.results(folder, run_record, wanted)
     text = perplexity_table.as_text(results)
-    for name, content in (("md", text), ("json", json.dumps(results, indent=2) + "\n")):
-        with whole_file(str(folder / f"perplexity.{name}")) as file:
-            file.write(content.encode())
+    write_results(folder, "perplexity", text, results)
     perplexity_plot.draw(results, folder / "perplexity.png")
-    print(text)
 
 
 def write_utterances(folder: Path, test_set: SpeechTestSet) -> None:

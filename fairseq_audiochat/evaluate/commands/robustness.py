@@ -11,7 +11,6 @@ all. The reference text is scored once. A run that was killed goes on.
 """
 
 import argparse
-import json
 from functools import partial
 from pathlib import Path
 
@@ -23,13 +22,13 @@ from fairseq_audiochat.evaluate.arms import CASCADE, Arm
 from fairseq_audiochat.evaluate.commands.perplexity import add_report_arguments, write_utterances
 from fairseq_audiochat.evaluate.options import Setup, add_setup, read_setup
 from fairseq_audiochat.evaluate.perplexity.scores import score
+from fairseq_audiochat.evaluate.report_files import write_results
 from fairseq_audiochat.evaluate.robustness import plot as robustness_plot
 from fairseq_audiochat.evaluate.robustness import table as robustness_table
 from fairseq_audiochat.evaluate.robustness.distortions import describe, folder_name
-from fairseq_audiochat.evaluate.run_record import read_run, remember_run
+from fairseq_audiochat.evaluate.run_record import read_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet
 from fairseq_audiochat.evaluate.transcripts import transcribe
-from fairseq_audiochat.saving import whole_file
 
 RECORDS = "robustness"
 """Where the records lie in an output folder: for each distortion, as those of ``perplexity``."""
@@ -58,19 +57,10 @@ def run(args: argparse.Namespace) -> None:
     setup = read_setup(args)
     _refuse_deaf(setup)
     responses = [Responses(test.responses_path, test.manifest) for test in setup.test_sets]
-    remember_run(
-        setup.output,
-        {
-            "llm": setup.systems.describe(),
-            "arms": {arm.name: arm.describe() for arm in setup.arms},
-            "test_sets": {
-                test_set.name: test_set.describe(test_set.responses_path)
-                for test_set in setup.test_sets
-            },
-            "distortions": {distortion.name: describe(distortion) for distortion in distortions},
-            "seed": setup.seed,
-            "robustness": {"by": args.by},
-        },
+    setup.remember(
+        [test.responses_path for test in setup.test_sets],
+        distortions={distortion.name: describe(distortion) for distortion in distortions},
+        robustness={"by": args.by},
     )
     for test_set, its_responses in zip(setup.test_sets, responses):
         setup.systems.task.check_responses(its_responses)
@@ -149,8 +139,5 @@ def write_report(folder: Path, by: "list[str] | None" = None) -> None:
     wanted = run_record["robustness"]["by"] if by is None else by
     results = robustness_table.results(folder / RECORDS, run_record, wanted)
     text = robustness_table.as_text(results)
-    for name, content in (("md", text), ("json", json.dumps(results, indent=2) + "\n")):
-        with whole_file(str(folder / f"robustness.{name}")) as file:
-            file.write(content.encode())
+    write_results(folder, "robustness", text, results)
     robustness_plot.draw(results, folder / "robustness.png")
-    print(text)
