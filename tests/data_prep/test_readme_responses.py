@@ -1,4 +1,4 @@
-"""The README's commands on responses, as they stand there, on tiny data."""
+"""The commands of docs/responses.md, as they stand there, on tiny data."""
 
 import os
 import re
@@ -21,8 +21,7 @@ MAINS = {
     "data_prep/merge_responses.py": merge_responses.main,
     "data_prep/report_responses.py": report_responses.main,
 }
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("\n## Responses\n")[2].partition("\n## ")[0]
+SECTION = (REPOSITORY / "docs/responses.md").read_text(encoding="utf-8")
 BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", SECTION, re.DOTALL))
 TEXTS = ["what is it", "tell me more", "name two colours", "say it again please", " "]
 

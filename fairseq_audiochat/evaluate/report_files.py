@@ -1,0 +1,23 @@
+"""What a report leaves behind: its text for people and its numbers for programs, each whole."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fairseq_audiochat.saving import whole_file
+
+
+def write_results(folder: Path, name: str, text: str, results: Mapping[str, Any]) -> None:
+    """Write ``NAME.md`` and ``NAME.json``, and print the text.
+
+    Args:
+        folder: The output folder.
+        name: Of the report.
+        text: In Markdown.
+        results: Every number of it.
+    """
+    for suffix, content in (("md", text), ("json", json.dumps(results, indent=2) + "\n")):
+        with whole_file(str(folder / f"{name}.{suffix}")) as file:
+            file.write(content.encode())
+    print(text)
