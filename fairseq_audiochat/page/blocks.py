@@ -70,6 +70,7 @@ def make_page(reception: Reception, title: str, limits: str) -> Any:
             shown,
             api_visibility="private",
             show_progress="minimal",
+            trigger_mode="multiple",  # the next question may come before the picture is drawn
         )
         gr.on(
             [reset.click, history.clear],

@@ -16,9 +16,9 @@ from fairseq_audiochat.chat.audio_content import read_clip
 from fairseq_audiochat.data.fbank import FRAMES_PER_SECOND, Features
 from fairseq_audiochat.data.padding import pad_features
 from fairseq_audiochat.evaluate.alignment.audio_text import AudioText
-from fairseq_audiochat.evaluate.figure import pyplot
 from fairseq_audiochat.evaluate.alignment.heat_map import HeatMap, draw_heat_map
 from fairseq_audiochat.evaluate.alignment.token_labels import token_labels
+from fairseq_audiochat.evaluate.figure import pyplot
 
 _TITLE = "what the LLM hears: cosines of the audio and its nearest tokens"
 

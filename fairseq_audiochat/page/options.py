@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_model(group: Any) -> None:
     add, default = group.add_argument, Decoding()
-    add("--path", required=True, help="a checkpoint of audio_chat")
+    add("--path", required=True, help="a checkpoint of audio_chat, or an exported folder")
     add("--llm", required=True, help="folder of the LLM that it was trained with")
     add("--dtype", choices=_DTYPES, help="in which the LLM computes (as in training)")
     add("--quantisation", choices=list(QUANTISATIONS), help="of its weights (as in training)")
