@@ -48,8 +48,8 @@ setup(
         "speech": ["espeakng-loader>=0.2.4", "num2words>=0.5.14", "ijson>=3.3"],  # spoken texts
         "plot": ["matplotlib>=3.8"],  # the pictures of the examples, and of report_responses.py
         "evaluate": ["scipy>=1.11", "statsmodels>=0.14.5", "matplotlib>=3.8"],
-        "demo": ["gradio>=6,<7"],  # the page in the browser
         "microphone": ["sounddevice>=0.5"],  # :record in the terminal; needs the library PortAudio
+        "demo": ["gradio>=6,<7", "matplotlib>=3.8"],  # the page in the browser
         "quantisation": ["torchao>=0.18,<0.19"],  # --llm-quantisation
         "endpoint": ["openai>=2,<4"],  # data_prep/generate_responses.py --endpoint
         "dev": [

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "evaluate": {"data", "modules", "metrics", "models", "tasks", "saving", "export"},
     "chat": {"data", "modules", "models"},
     "terminal": {"data", "modules", "chat", "saving"},
+    "page": {"data", "modules", "evaluate", "chat"},
     "plan": {"data", "modules", "models", "tasks"},
     "export": {"data", "modules", "models", "saving"},
 }

@@ -56,6 +56,7 @@ class AudioChat:
     ) -> None:
         self.model = model.eval()
         self.task = task
+        self.max_audio_seconds = max_audio_seconds
         self._answering = Answering(self.model, task)
         self._reader = MessageReader(self._answering.decode, max_audio_seconds)
 

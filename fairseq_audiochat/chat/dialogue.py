@@ -115,6 +115,15 @@ class Dialogue:
         self._dropped = min(self._dropped, len(self._turns) // 2)
         return message
 
+    def free_cache(self) -> None:
+        """Free the memory of what the LLM has read; the next turn reads it again.
+
+        While a question is being answered, nothing is freed.
+        """
+        if self._is_busy.acquire(blocking=False):
+            self._cache = self._answering.new_cache()
+            self._is_busy.release()
+
     @contextmanager
     def _only_one_at_a_time(self, turns: int) -> Iterator[None]:
         """Refuse to answer while, or after, another question is answered."""
