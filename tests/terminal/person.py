@@ -84,6 +84,8 @@ def _run(program: Callable[[], int], term: str) -> None:
     code = 99
     try:
         os.environ.update(TERM=term, INPUTRC="/dev/null")
+        # What a shell starts in the background ignores Ctrl-C, and so would the program here.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         # pytest has imported readline, which then read the TERM of pytest's own terminal
         ctypes.CDLL(readline.__file__).rl_reset_terminal(term.encode())
         termios.tcsetwinsize(0, (50, 1000))  # lines are not broken, however long a path is
