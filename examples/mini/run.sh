@@ -130,6 +130,8 @@ measure_answers() {
         --test-set mini="$DATA/test.tsv" --samples "$SAMPLES" \
         --answers "$OUT/evaluation/answers/mini/end-to-end.jsonl" \
         --answers "$OUT/evaluation/answers/mini/cascade.jsonl"
+    # Nobody has rated them: the right word in the answer stands in for people.
+    logged ratings python -m fairseq_audiochat.evaluate ratings "$OUT/evaluation"
 }
 
 measure_others() {
