@@ -45,6 +45,12 @@ def answer(args: argparse.Namespace) -> Path:
             f"{output}: the dialogues must not exist already, but do; remove the file to answer "
             "them again."
         )
+    responses = args.manifest.with_name(f"{args.manifest.stem}.responses.jsonl")
+    if responses.exists():
+        raise ValueError(
+            f"{responses}: a split must have responses or dialogues, but has these responses; copy "
+            "the manifest into another folder."
+        )
     manifest = Manifest(args.manifest)
     rows = map(manifest.__getitem__, range(len(manifest)))
     transcripts = {utterance.id: utterance.text for utterance in rows}

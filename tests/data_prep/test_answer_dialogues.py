@@ -113,6 +113,12 @@ def test_answers_that_are_there_are_kept(folder, llm_path):
         run(folder, llm_path)
 
 
+def test_a_split_with_responses_is_refused_before_the_llm_answers(folder, llm_path):
+    (folder / "dev.responses.jsonl").touch()
+    with pytest.raises(ValueError, match=r"must have responses or dialogues, but has these resp"):
+        run(folder, llm_path)
+
+
 def test_after_a_turn_without_an_answer_there_is_none(folder, llm_path, capsys):
     long = " ".join(["tell me more please"] * 60)
     dialogues = [{"id": "long", "messages": [user(long), OPEN, user("what is it")]}]
