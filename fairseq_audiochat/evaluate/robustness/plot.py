@@ -39,6 +39,9 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
             _draw_snrs(over_snr, found, snrs)
         else:
             over_snr.set_axis_off()
+            others.tick_params(
+                axis="y", which="both", labelleft=True
+            )  # shared with what is not there
         (over_snr if snrs else others).set_title(name)
         (over_snr if snrs else others).set_ylabel("perplexity of the responses")
     handles, labels = axes[0][1].get_legend_handles_labels()
