@@ -7,14 +7,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from fairseq.models import FairseqEncoder, FairseqEncoderDecoderModel
+from fairseq.models import FairseqEncoderDecoderModel
 from fairseq.sequence_generator import SequenceGenerator
-from torch import Tensor
 
 from answering.engine import Answer, Request
 from fairseq_audiochat.data.chat_template import ChatTemplate
 from fairseq_audiochat.data.llm_dictionary import LlmDictionary
+from fairseq_audiochat.data.prompt_batch import collate_prompts
 from fairseq_audiochat.models.llm_decoder import LlmDecoder
+from fairseq_audiochat.models.prompt_encoder import TextPromptEncoder
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.greedy_response import respond_each
 
@@ -50,7 +51,7 @@ class BeamSearch:
         self._device = llm.causal_lm.device
         self._dictionary = LlmDictionary(template, llm.vocabulary_size)
         decoder = LlmDecoder(self._dictionary, llm)
-        self._model = FairseqEncoderDecoderModel(_Prompts(llm, self._dictionary.pad()), decoder)
+        self._model = FairseqEncoderDecoderModel(TextPromptEncoder(llm.embed), decoder)
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """Answer requests; those of a batch have one limit, because fairseq's search has one."""
@@ -70,13 +71,12 @@ class BeamSearch:
             max_len_b=limit,
             min_len=0,  # an LLM may say nothing
         )
-        prompts = [torch.tensor(request.prompt[:-1]) for request in requests]
-        padding = float(self._dictionary.pad())
-        tokens = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True, padding_value=padding)
+        prompts = [request.prompt for request in requests]
+        net_input = collate_prompts(prompts, [[] for _ in prompts], self._dictionary.pad())
         # The template's last id, which is one and the same for all, is the decoder's first input.
         found = generator.generate(
             [self._model],
-            {"net_input": {"src_tokens": tokens.to(self._device)}},
+            {"net_input": {name: part.to(self._device) for name, part in net_input.items()}},
             bos_token=requests[0].prompt[-1],
         )
         best = [hypotheses[0]["tokens"].tolist()[:-1] for hypotheses in found]
@@ -84,26 +84,3 @@ class BeamSearch:
             Answer(request.id, ids, "length" if len(ids) >= limit else "eos")
             for request, ids in zip(requests, best)
         ]
-
-
-class _Prompts(FairseqEncoder):
-    """Embeds prompts ``(B, P)`` for the decoder."""
-
-    def __init__(self, llm: FrozenLlm, pad: int) -> None:
-        super().__init__(None)
-        self.llm, self.pad = llm, pad
-
-    def forward(self, src_tokens: Tensor) -> dict[str, list[Tensor]]:
-        is_token = src_tokens != self.pad
-        return {
-            "prompt_embeddings": [self.llm.embed(src_tokens.masked_fill(~is_token, 0))],
-            "prompt_lengths": [is_token.sum(1)],
-            "utterance_index": [torch.arange(len(src_tokens), device=src_tokens.device)],
-        }
-
-    def reorder_encoder_out(
-        self, encoder_out: dict[str, list[Tensor]], new_order: Tensor
-    ) -> dict[str, list[Tensor]]:
-        """Prompts are never copied."""
-        index = encoder_out["utterance_index"][0].index_select(0, new_order)
-        return {**encoder_out, "utterance_index": [index]}
