@@ -17,7 +17,8 @@ def write_results(folder: Path, name: str, text: str, results: Mapping[str, Any]
         text: In Markdown.
         results: Every number of it.
     """
-    for suffix, content in (("md", text), ("json", json.dumps(results, indent=2) + "\n")):
+    numbers = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
+    for suffix, content in (("md", text), ("json", numbers)):
         with whole_file(str(folder / f"{name}.{suffix}")) as file:
             file.write(content.encode())
     print(text)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from fairseq_audiochat.data.record_file import Record, read
 from fairseq_audiochat.evaluate.answers.answering import by_id
 from fairseq_audiochat.evaluate.arms import CASCADE
+from fairseq_audiochat.evaluate.exclusions import exclusion_notes, exclusions
 from fairseq_audiochat.evaluate.markdown import as_markdown
 from fairseq_audiochat.evaluate.perplexity.breakdown import by_wer
 from fairseq_audiochat.metrics.bootstrap import ratio_interval
@@ -16,8 +17,6 @@ from fairseq_audiochat.metrics.question_answering import AnswerScore, score_answ
 
 METRICS = {"occurs": "alias occurs %", "exact": "exact match %", "f1": "F1 %"}
 """What is judged, and its heading; a chat LLM's sentences are judged by the first."""
-
-_NAMED_EXCLUSIONS = 5  # in the text; the JSON file names all
 
 
 class Judged(NamedTuple):
@@ -60,12 +59,7 @@ def judge(folder: Path, run: Mapping[str, Any], test_set: str) -> Judged:
     }
     paths = {arm: folder / "answers" / test_set / f"{arm}.jsonl" for arm in run["arms"]}
     answers = {arm: by_id(read(path)) for arm, path in paths.items() if path.is_file()}
-    excluded = [
-        {"id": id, "arm": arm, "reason": records.get(id, {"excluded": "not answered"})["excluded"]}
-        for arm, records in answers.items()
-        for id in aliases
-        if "answer" not in records.get(id, {})
-    ]
+    excluded = exclusions(answers, aliases, needed="answer", otherwise="not answered")
     left_out = {entry["id"] for entry in excluded}
     ids = [id for id in aliases if id not in left_out]
     scores = {
@@ -177,15 +171,7 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
         if arm["empty_answers"]:
             notes.append(f"{arm['empty_answers']} answers of {name} are empty; they are wrong.")
     notes += [f"{name} did not answer this test set." for name in results["missing"]]
-    excluded = results["excluded"]
-    if excluded:
-        shown = "; ".join(
-            f"{entry['id']} ({entry['arm']}: {entry['reason']})"
-            for entry in excluded[:_NAMED_EXCLUSIONS]
-        )
-        more = "; ..." if len(excluded) > _NAMED_EXCLUSIONS else ""
-        left_out = len({entry["id"] for entry in excluded})
-        notes.append(f"{left_out} questions are left out of every arm: {shown}{more}.")
+    notes += exclusion_notes(results["excluded"], "questions")
     return [*notes, ""] if notes else []
 
 

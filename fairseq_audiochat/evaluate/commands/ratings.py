@@ -10,7 +10,6 @@ answer is a success if a spelling of the right answer occurs in it.
 
 import argparse
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from fairseq_audiochat.evaluate.rating import report as rating_report
 from fairseq_audiochat.evaluate.rating.key import KEY, RATERS, RECORDS, RatingKey, read_key
 from fairseq_audiochat.evaluate.rating.rater_file import Rater, page_of, read_rater
 from fairseq_audiochat.evaluate.rating.results import automatic_votes, results, votes_of
+from fairseq_audiochat.evaluate.report_files import write_results
 from fairseq_audiochat.evaluate.run_record import read_run
 from fairseq_audiochat.metrics.question_answering import score_answer
 from fairseq_audiochat.saving import whole_file
@@ -60,11 +60,8 @@ def write_report(folder: Path) -> None:
         by_reason = {entry["reason"]: entry["ids"] for entry in excluded}
         found[name] = _results(rating) | {"excluded": by_reason}
     text = rating_report.as_text(found)
-    for suffix, content in (("md", text), ("json", json.dumps(found, indent=2) + "\n")):
-        with whole_file(str(folder / f"ratings.{suffix}")) as file:
-            file.write(content.encode())
+    write_results(folder, "ratings", text, found)
     rating_report.draw(found, folder / "ratings.png")
-    print(text, end="")
 
 
 def is_right(answer: str, aliases: Sequence[str]) -> bool:

@@ -20,6 +20,7 @@ from fairseq_audiochat.data.conversation import Conversation
 from fairseq_audiochat.evaluate.arms import END_TO_END, Arm, Systems
 from fairseq_audiochat.evaluate.markdown import as_markdown
 from fairseq_audiochat.evaluate.options import add_llm, read_device
+from fairseq_audiochat.evaluate.report_files import write_results
 from fairseq_audiochat.evaluate.run_record import read_run, remember_run
 from fairseq_audiochat.evaluate.text_ability.bare_llm import Behaviour, behaviour, load_bare_llm
 from fairseq_audiochat.evaluate.text_ability.comparison import IDENTICAL, compare
@@ -88,10 +89,7 @@ def write_report(folder: Path) -> None:
     """The table, from an output folder's records alone; prints it."""
     read_run(folder)
     results = json.loads((folder / RECORDS / _RECORD).read_text(encoding="utf-8"))
-    text = as_text(results)
-    _write(folder / "text_ability.md", text)
-    _write(folder / "text_ability.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    print(text)
+    write_results(folder, "text_ability", as_text(results), results)
 
 
 def as_text(results: Mapping[str, Any]) -> str:

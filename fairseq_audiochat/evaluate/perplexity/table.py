@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from fairseq_audiochat.data.record_file import Record, read
 from fairseq_audiochat.evaluate.arms import CASCADE, END_TO_END
+from fairseq_audiochat.evaluate.exclusions import exclusion_notes, exclusions
 from fairseq_audiochat.evaluate.markdown import as_markdown
 from fairseq_audiochat.evaluate.perplexity.breakdown import (
     SECONDS,
@@ -22,8 +23,6 @@ from fairseq_audiochat.metrics.bootstrap import (
     ratio_interval,
 )
 from fairseq_audiochat.metrics.perplexity import perplexity
-
-_NAMED_EXCLUSIONS = 5  # in the text; the JSON file names all
 
 
 class ScoredTestSet(NamedTuple):
@@ -71,12 +70,7 @@ def read_records(folder: Path, run: Mapping[str, Any], test_set: str) -> ScoredT
         if run["arms"][arm]["kind"] == CASCADE
     }
     known = json.loads((folder / "utterances" / f"{test_set}.json").read_text(encoding="utf-8"))
-    excluded = [
-        {"id": id, "arm": arm, "reason": records.get(id, {"excluded": "not scored"})["excluded"]}
-        for arm, records in scores.items()
-        for id in known
-        if "nats" not in records.get(id, {})
-    ]
+    excluded = exclusions(scores, known, needed="nats", otherwise="not scored")
     left_out = {entry["id"] for entry in excluded}
     ids = [id for id in known if id not in left_out]
     missing = [arm for arm in run["arms"] if arm not in scores]
@@ -211,15 +205,7 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
         if arm.get("empty_transcripts")
     ]
     notes += [f"{name} was not scored on this test set." for name in results["missing"]]
-    excluded = results["excluded"]
-    left_out = list(dict.fromkeys(entry["id"] for entry in excluded))
-    if left_out:
-        shown = "; ".join(
-            f"{entry['id']} ({entry['arm']}: {entry['reason']})"
-            for entry in excluded[:_NAMED_EXCLUSIONS]
-        )
-        more = ", ..." if len(excluded) > _NAMED_EXCLUSIONS else ""
-        notes.append(f"{len(left_out)} utterances are left out of every arm: {shown}{more}.")
+    notes += exclusion_notes(results["excluded"], "utterances")
     return [*notes, ""] if notes else []
 
 
