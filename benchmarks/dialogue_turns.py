@@ -29,7 +29,7 @@ BEFORE, BEHIND, EOS = [1, 3, 4, 5], [6, 7, 8, 9], 2  # as many ids as Llama-2's 
 
 
 class Turn(NamedTuple):
-    """CPU seconds until the first token can be chosen, and for the answer behind; the answer."""
+    """CPU seconds until the first token, and for those behind it; the answer."""
 
     reading: float
     answering: float
@@ -58,12 +58,13 @@ def hold(
         start = time.process_time()
         if not remembers:
             cache = DialogueCache(encoder, llm)
-        cache.read(Prompt.of(entries))
-        read = time.process_time()
+        state = cache.begin(Prompt.of(entries), beams=1)
         # No token ends it: -1 is none (that with the id V - 1 is not chosen first).
         last = torch.tensor(BEHIND[-1:])
-        tokens = generate(cache.begin(1), last, [most_probable], args.tokens, eos_id=-1)
-        answer = [token for _, token in tokens]
+        tokens = generate(state, last, [most_probable], args.tokens, eos_id=-1)
+        answer = [next(tokens).token]
+        read = time.process_time()
+        answer += [token for _, token in tokens]
         cache.add([BEHIND[-1], *answer[:-1]])
         turns.append(Turn(read - start, time.process_time() - read, answer))
         entries += [*answer, EOS]

@@ -111,15 +111,14 @@ class Answering:
             prompt: The whole dialogue.
             decoding: A beam search yields when it has found its answer.
         """
-        cache.read(prompt)
         if decoding.beam > 1:
-            yield from search_behind(self.task, cache, prompt.ids[-1], decoding)
+            yield from search_behind(self.task, cache, prompt, decoding)
             return
         read = prompt.ids[-1]
-        first = last_tokens(self.model.encoder, [prompt])
+        state, first = cache.begin(prompt, beams=1), last_tokens(self.model.encoder, [prompt])
         choices = [token_choice(decoding)]
         for _, token in generate(
-            cache.begin(1), first, choices, decoding.max_new_tokens, self.template.eos_id
+            state, first, choices, decoding.max_new_tokens, self.template.eos_id
         ):
             cache.add([read])
             read = token

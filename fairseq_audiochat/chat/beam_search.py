@@ -1,4 +1,4 @@
-"""fairseq's beam search: of a batch, or behind a dialogue that has been read already.
+"""fairseq's beam search: of a batch, or of a dialogue that a cache holds in part.
 
 Knows neither text nor messages; the search's rules are fairseq's own.
 """
@@ -36,15 +36,15 @@ def search(
     return _generate(task, model, net_input(model.encoder, prompts), decoding)
 
 
-def search_behind(
-    task: Any, cache: DialogueCache, last_token: int, decoding: Decoding
-) -> list[int]:
-    """The same behind a dialogue that has been read but its last token."""
-    decoder = _DecoderBehindDialogue(task.target_dictionary, cache)
+def search_behind(task: Any, cache: DialogueCache, prompt: Prompt, decoding: Decoding) -> list[int]:
+    """The same for a dialogue of which a cache holds what was read before."""
+    decoder = _DecoderBehindDialogue(task.target_dictionary, cache, prompt)
     model = FairseqEncoderDecoderModel(_NothingToRead(dictionary=None), decoder).eval()
+    last_token = prompt.ids[-1]
     # For fairseq, which looks at its shape: what the decoder reads first is the last token.
-    prompt = Prompt([last_token, last_token], [])
-    [ids] = _generate(task, model, net_input(cache.encoder, [prompt]), decoding)
+    shape = Prompt([last_token, last_token], [])
+    [ids] = _generate(task, model, net_input(cache.encoder, [shape]), decoding)
+    cache.add([last_token])
     return ids
 
 
@@ -66,7 +66,7 @@ class _NothingToRead(FairseqEncoder):
     """Stands where the search wants an encoder."""
 
     def forward(self, **inputs: Tensor) -> EncoderOut:
-        """Nothing: the dialogue has been read."""
+        """Nothing: the decoder has the prompt."""
         return {}
 
     def reorder_encoder_out(self, encoder_out: EncoderOut, new_order: Tensor) -> EncoderOut:
@@ -75,16 +75,17 @@ class _NothingToRead(FairseqEncoder):
 
 
 class _DecoderBehindDialogue(LlmDecoder):
-    """Decodes behind what a cache holds.
+    """Decodes behind what a cache holds of a prompt.
 
     Args:
         dictionary: The LLM's vocabulary.
         cache: Of the dialogue.
+        prompt: The whole dialogue.
     """
 
-    def __init__(self, dictionary: LlmDictionary, cache: DialogueCache) -> None:
+    def __init__(self, dictionary: LlmDictionary, cache: DialogueCache, prompt: Prompt) -> None:
         super().__init__(dictionary, cache.llm)
-        self._cache = cache
+        self._cache, self._prompt = cache, prompt
 
     def _begin(self, encoder_out: EncoderOut, rows: int) -> SharedPrefixState:
-        return self._cache.begin(beams=rows)
+        return self._cache.begin(self._prompt, beams=rows)

@@ -32,6 +32,7 @@ class DialogueCache:
         self.keys_and_values = BeamCache(llm.num_layers, spare=_SPARE_ENTRIES)
         # In one list, so that an interrupt finds both or none.
         self._read: list[tuple[Entry, int]] = []  # an entry and its positions
+        self._begun: list[Entry] = []  # of a prompt, what no step may have read yet
 
     @property
     def positions(self) -> int:
@@ -44,29 +45,33 @@ class DialogueCache:
         return [entry for entry, _ in self._read]
 
     @torch.no_grad()
-    def read(self, prompt: Prompt) -> int:
-        """Hold a prompt but its last token, which the first step of a search reads.
+    def begin(self, prompt: Prompt, beams: int) -> SharedPrefixState:
+        """The state of a search behind a prompt but its last token.
 
-        Returns:
-            How many positions were read anew.
+        What the cache holds of the prompt stays; the rest is read by the search's first step,
+        together with the last token, and remembered when `add` says that this has happened.
+
+        Args:
+            prompt: The whole dialogue, at least two entries.
+            beams: Beams, K; the search writes behind the prompt.
         """
         *before_last, last = prompt.entries()
-        kept = common_entries(self.entries, before_last)
+        # A state has a position to read: of a prompt that was read already, the last entry again.
+        kept = min(common_entries(self.entries, before_last), len(before_last) - 1)
         self._keep(kept)
-        known = self.positions
-        if new := before_last[kept:]:
-            embeddings = embed_prompts(self.encoder, [Prompt.of([*new, last])])
-            self.llm.prefill(embeddings.embeddings, self.keys_and_values)
-            self._remember(new)
-        return self.positions - known
-
-    def begin(self, beams: int) -> SharedPrefixState:
-        """The state of a search behind what has been read; it writes behind it."""
-        return SharedPrefixState.behind(self.llm, self.keys_and_values, beams)
+        self._begun = before_last[kept:]
+        unread = embed_prompts(self.encoder, [Prompt.of([*self._begun, last])])
+        return SharedPrefixState(self.llm, unread, beams, self.keys_and_values)
 
     def add(self, tokens: Iterable[int]) -> None:
-        """Take over what a search with one beam has read."""
-        self._remember(list(tokens))
+        """Take over the prompt of the search that has begun, and tokens that it read behind it.
+
+        Args:
+            tokens: Those that all beams have read: the prompt's last, and of a search with one
+                beam what came then.
+        """
+        begun, self._begun = self._begun, []
+        self._remember([*begun, *tokens])
 
     def _keep(self, entries: int) -> None:
         """Forget all but the first entries, and whatever a search left behind them."""

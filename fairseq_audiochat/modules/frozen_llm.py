@@ -20,6 +20,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from fairseq_audiochat.modules.llm_attention import KeysAndValues, PackedSequences
 from fairseq_audiochat.modules.llm_context import max_positions
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
+from fairseq_audiochat.modules.wide_linear import wide_linear
 
 
 class FrozenLlm(nn.Module):
@@ -93,14 +94,17 @@ class FrozenLlm(nn.Module):
         self._transform(inputs_embeds=embeddings.unsqueeze(0), remember=remembered, use_cache=False)
         return remembered
 
-    def prefill(self, embeddings: Tensor, cache: Cache) -> None:
+    def prefill(self, embeddings: Tensor, cache: Cache) -> Tensor:
         """Append the keys and values of prompts ``(B, P, D)`` to a cache.
 
         Into an empty one, they may be padded on the right; else they stand behind what it holds.
+
+        Returns:
+            Hidden states ``(B, P, D)``.
         """
         start, end = cache.get_seq_length(), cache.get_seq_length() + embeddings.size(1)
         positions = torch.arange(start, end, device=embeddings.device).unsqueeze(0)
-        self._transform(
+        return self._transform(
             inputs_embeds=embeddings,
             position_ids=positions,
             past_key_values=cache,
@@ -138,8 +142,7 @@ class FrozenLlm(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised predictions: ``(..., D)`` to ``(..., V)``."""
-        logits: Tensor = self.head(hidden)
-        return logits
+        return wide_linear(self.head, hidden)
 
     def checkpoint_activations(self) -> None:
         """Keep only the layers' inputs for the backward pass, and compute the rest again.

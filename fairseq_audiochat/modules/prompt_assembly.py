@@ -6,6 +6,7 @@ Training, search and evaluation call this one function. Knows no template and no
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_audiochat.modules.mask import length_mask
@@ -46,6 +47,14 @@ def assemble_prompts(
     audio_rows = rows[placeholders].unsqueeze(1).expand_as(columns)
     prompt = prompt.index_put((audio_rows[real], columns[real]), audio[real].to(prompt.dtype))
     return PromptEmbeddings(prompt, lengths)
+
+
+def append_embedding(prompts: PromptEmbeddings, embedding: Tensor) -> PromptEmbeddings:
+    """Prompts that are a position longer: ``(B, D)`` stands behind each one's end."""
+    longer = F.pad(prompts.embeddings, (0, 0, 0, 1))
+    rows = torch.arange(len(longer), device=longer.device)
+    longer = longer.index_put((rows, prompts.lengths), embedding.to(longer.dtype))
+    return PromptEmbeddings(longer, prompts.lengths + 1)
 
 
 def common_prefix_length(tokens: Tensor, token_lengths: Tensor, placeholders: Tensor) -> int:

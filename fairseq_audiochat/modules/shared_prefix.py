@@ -13,7 +13,7 @@ from torch import Tensor
 from fairseq_audiochat.modules.beam_cache import BeamCache
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.mask import length_mask
-from fairseq_audiochat.modules.prompt_assembly import PromptEmbeddings
+from fairseq_audiochat.modules.prompt_assembly import PromptEmbeddings, append_embedding
 
 _STEPS_PER_CLEARANCE = 8  # until then dead entries are attended to, and masked
 _STEPS_PER_BUFFER = 16  # that a buffer has room for; dead entries make room for more
@@ -24,49 +24,41 @@ class SharedPrefixState:
 
     Args:
         llm: The LLM.
-        prompts: Prompts of the B utterances.
+        prompts: Prompts of the B utterances, but their last tokens. They are read together with
+            these, in the first step.
         beams: Beams per utterance, K.
+        cache: What has been read already and stands before the prompt, of which there is then
+            one; what is decoded is appended to it.
     """
 
-    def __init__(self, llm: FrozenLlm, prompts: PromptEmbeddings, beams: int) -> None:
-        cache = BeamCache(llm.num_layers, spare=_STEPS_PER_BUFFER * beams)
-        llm.prefill(prompts.embeddings, cache)
-        self._begin(llm, cache, prompts.lengths, beams)
-
-    @classmethod
-    def behind(cls, llm: FrozenLlm, cache: BeamCache, beams: int) -> "SharedPrefixState":
-        """The state behind a single prompt that a cache holds already.
-
-        Args:
-            llm: The LLM.
-            cache: Keys and values of one prompt; what is decoded is appended.
-            beams: Beams, K.
-        """
-        state = cls.__new__(cls)
-        length = torch.tensor([cache.get_seq_length()], device=llm.causal_lm.device)
-        state._begin(llm, cache, length, beams)
-        return state
-
-    def _begin(self, llm: FrozenLlm, cache: BeamCache, lengths: Tensor, beams: int) -> None:
+    def __init__(
+        self, llm: FrozenLlm, prompts: PromptEmbeddings, beams: int, cache: BeamCache | None = None
+    ) -> None:
         self.llm = llm
         self.beams = beams
+        if cache is None:
+            cache = BeamCache(llm.num_layers, spare=_STEPS_PER_BUFFER * beams)
         self.cache = cache
         self.steps = 0
-        self.positions = lengths  # of the next token, (B,)
+        self._unread: PromptEmbeddings | None = prompts
+        known = self.cache.get_seq_length()
+        self.positions = known + prompts.lengths  # of the next token, (B,)
         # The cache's entries that each beam sees: (B, K, entries)
-        prompt = length_mask(lengths, cache.get_seq_length())
-        self.visible = prompt.unsqueeze(1).expand(-1, beams, -1)
+        self.visible = prompts.lengths.new_ones(len(prompts.lengths), beams, known).bool()
 
     def step(self, tokens: Tensor) -> Tensor:
         """Read each beam's next token.
 
         Args:
-            tokens: Int64 ``(B * K,)``, the beams of an utterance side by side.
+            tokens: Int64 ``(B * K,)``, the beams of an utterance side by side. The first are the
+                prompts' last tokens: those of an utterance are the same.
 
         Returns:
             Hidden states ``(B * K, D)``.
         """
         self.steps += 1
+        if self._unread is not None:
+            return self._first_step(self._unread, tokens)
         if self.steps % _STEPS_PER_CLEARANCE == 0:
             self._leave_dead_entries()
         itself = torch.eye(self.beams, dtype=torch.bool, device=tokens.device)
@@ -86,6 +78,7 @@ class SharedPrefixState:
         Args:
             new_order: Int64 ``(B' * K,)``, for each new beam the old one that it continues.
         """
+        self._read_prompts()
         kept = new_order.view(-1, self.beams)[:, 0] // self.beams
         self.visible = self.visible.flatten(0, 1)[new_order].unflatten(0, (-1, self.beams))
         if len(kept) < len(self.positions):
@@ -99,6 +92,8 @@ class SharedPrefixState:
             kept: Int64, the utterances that stay.
             other: The state of those that come in, with as many beams.
         """
+        self._read_prompts()
+        other._read_prompts()
         self.visible, self.positions = self.visible[kept], self.positions[kept]
         self.cache.batch_select_indices(kept)
         self._leave_dead_entries()
@@ -107,6 +102,26 @@ class SharedPrefixState:
         both = (self.visible, other.visible)
         self.visible = torch.cat([F.pad(rows, (0, entries - rows.size(2))) for rows in both])
         self.positions = torch.cat((self.positions, other.positions))
+
+    def _first_step(self, prompts: PromptEmbeddings, tokens: Tensor) -> Tensor:
+        """Read prompts to their ends, once for all beams of an utterance."""
+        last = self.llm.embed(tokens.view(-1, self.beams)[:, 0])
+        hidden = self._read(append_embedding(prompts, last))
+        ends = hidden[torch.arange(len(last), device=last.device), prompts.lengths]
+        self.positions = self.positions + 1
+        return ends.repeat_interleave(self.beams, dim=0)
+
+    def _read_prompts(self) -> None:
+        """Read prompts but their last tokens, if no step has done so."""
+        if self._unread is not None:
+            self._read(self._unread)
+
+    def _read(self, prompts: PromptEmbeddings) -> Tensor:
+        hidden = self.llm.prefill(prompts.embeddings, self.cache)
+        is_prompt = length_mask(prompts.lengths, prompts.embeddings.size(1)).unsqueeze(1)
+        self.visible = torch.cat((self.visible, is_prompt.expand(-1, self.beams, -1)), dim=2)
+        self._unread = None
+        return hidden
 
     def _leave_dead_entries(self) -> None:
         """Keep what some beam descends from; the utterance with the most of it sets the size."""

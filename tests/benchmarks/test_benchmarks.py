@@ -7,6 +7,7 @@ from pathlib import Path
 
 import decoding
 import gpu
+import head
 import long_recordings
 import pytest
 import random_llm
@@ -56,6 +57,13 @@ def test_searches_find_the_same(tiny: argparse.Namespace):
     ours, theirs = (make(tiny)(prompts) for make in (decoding.make_ours, decoding.make_peer))
     assert all(len(row) == tiny.beams for row in ours)
     assert ours == theirs
+
+
+def test_heads_give_the_same(capsys: pytest.CaptureFixture[str]):
+    head.measure(8, 3_000, rows=10, repeats=1)
+    shape, rows, *_, difference = capsys.readouterr().out.strip("| \n").split(" | ")
+    assert (shape, rows) == ("8 to 3,000", "10")
+    assert float(difference) < 1e-5
 
 
 def test_turns_are_taken_after_a_first_run():

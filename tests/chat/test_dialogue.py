@@ -39,9 +39,9 @@ def positions_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     read: list[int] = []
     prefill = FrozenLlm.prefill
 
-    def watched(llm: FrozenLlm, embeddings: torch.Tensor, cache: Any) -> None:
+    def watched(llm: FrozenLlm, embeddings: torch.Tensor, cache: Any) -> torch.Tensor:
         read.append(embeddings.size(1))
-        prefill(llm, embeddings, cache)
+        return prefill(llm, embeddings, cache)
 
     monkeypatch.setattr(FrozenLlm, "prefill", watched)
     return read
@@ -211,7 +211,8 @@ def test_transcripts_as_audio_are_the_text_dialogue(
 def logits(dialogue: Dialogue) -> torch.Tensor:
     """What the LLM predicts behind all that it has read, and a token of ours."""
     cache = dialogue._cache
-    return cache.llm.logits(cache.begin(1).step(torch.tensor([7])))
+    state = cache.begin(Prompt.of([*cache.entries, 7]), beams=1)
+    return cache.llm.logits(state.step(torch.tensor([7])))
 
 
 @pytest.mark.parametrize("name", list(families.FAMILIES))

@@ -42,20 +42,19 @@ def test_undo_behind_turns_that_were_dropped(audio_chat: AudioChat):
     )
 
 
-@pytest.mark.parametrize("moment", ["read", "add"])
+@pytest.mark.parametrize("moment", ["begin", "add", "_remember"])
 def test_interrupted(audio_chat: AudioChat, moment: str, monkeypatch: pytest.MonkeyPatch):
     """Ctrl-C when one layer has been read and the other has not."""
     dialogue = audio_chat.dialogue()
     dialogue.respond("what is it", max_new_tokens=9)
 
-    def interrupted(cache: DialogueCache, entries: Any) -> None:
+    def interrupted(cache: DialogueCache, *args: Any, **kwargs: Any) -> None:
         layer = cache.keys_and_values.layers[1]
         layer.keys = layer.values = layer.keys[:, :, :1]
         raise KeyboardInterrupt
 
-    name = {"read": "_remember", "add": "add"}[moment]
     with monkeypatch.context() as patch:
-        patch.setattr(DialogueCache, name, interrupted)
+        patch.setattr(DialogueCache, moment, interrupted)
         with pytest.raises(KeyboardInterrupt):
             dialogue.respond("tell me more", max_new_tokens=9)
     expected = audio_chat.dialogue(dialogue.messages).respond("tell me again", max_new_tokens=9)

@@ -225,7 +225,9 @@ def test_the_prompt_is_computed_once_per_utterance(chat, monkeypatch: pytest.Mon
     )
     sample = tiny.batch(task, "dev", [0, 1, 2])
     search(task, model, sample)
-    assert [shape[0] for shape in shapes] == [3]  # utterances, not beams, and once
+    prompts = prompts_of(model.encoder.forward_torchscript(sample["net_input"]))
+    # Utterances, not beams; once; and with the token that the first step reads
+    assert shapes == [(3, prompts.embeddings.size(1) + 1, llm.width)]
 
 
 @pytest.mark.parametrize("options", [{"max_len_a": 1.5}, {"match_source_len": True}], ids=str)
