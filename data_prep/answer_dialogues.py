@@ -19,17 +19,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import command
-import torch
 from answering.backend import Backend, in_process
 from answering.dialogue import Dialogue, read_dialogues
 from answering.engine import Answer, Engine, Request
+from answering.options import add_llm_options
 
 import fairseq_audiochat
 from fairseq_audiochat.data.dialogue_record import DialogueRecord, header_line
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.record_file import Record, complete
 from fairseq_audiochat.data.response_record import ResponseHeader
-from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
 
 
 def main() -> None:
@@ -145,10 +144,7 @@ def parser() -> argparse.ArgumentParser:
         help="an answer has at most this many times the tokens of the turn before it (section 3.2; "
         "default 4)",
     )
-    add("--batch-size", type=command.positive_integer, default=64, help="prompts at a time")
-    add("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
-    add("--quantisation", choices=QUANTISATIONS, default="none", help="of the LLM's weights")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_llm_options(made)
     return made
 
 

@@ -17,8 +17,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import command
-import torch
 from answering.backend import Backend, at_endpoints, in_process
+from answering.options import add_llm_options
 from answering.order import in_order
 from answering.prompts import Prompter
 from answering.response_file import ResponseFile
@@ -28,7 +28,6 @@ from tqdm import tqdm
 import fairseq_audiochat
 from fairseq_audiochat.data.manifest import Manifest
 from fairseq_audiochat.data.response_record import ResponseHeader, read_records
-from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
 
 _IDS_NAMED = 20  # of excluded utterances, per reason; the file holds all
 
@@ -155,28 +154,13 @@ def parser() -> argparse.ArgumentParser:
         "with its template; the paper does not say which (default transcript)",
     )
     add("--shard", type=Shard.parse, metavar="I/N", help="the I-th of N parts, from 1; then merge")
-    _add_in_process(parser.add_argument_group("in this process"))
+    here = parser.add_argument_group("in this process")
+    add_llm_options(here)
+    here.add_argument(
+        "--beam", type=command.positive_integer, metavar="K", help="beam search, not greedily"
+    )
     _add_endpoints(parser.add_argument_group("on servers (OpenAI's completions protocol)"))
     return parser
-
-
-def _add_in_process(group: "argparse._ArgumentGroup") -> None:
-    add = group.add_argument
-    add("--batch-size", type=command.positive_integer, default=64, help="prompts at a time")
-    add("--beam", type=command.positive_integer, metavar="K", help="beam search, not greedily")
-    add(
-        "--dtype",
-        choices=["float32", "bfloat16", "float16"],
-        default="float32",
-        help="dtype in which the LLM computes; in half precision its ids can depend on the batch",
-    )
-    add(
-        "--quantisation",
-        choices=QUANTISATIONS,
-        default="none",
-        help="hold the LLM's weights in 8 or 4 bits (needs torchao); answers differ now and then",
-    )
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _add_endpoints(group: "argparse._ArgumentGroup") -> None:

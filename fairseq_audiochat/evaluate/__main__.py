@@ -6,11 +6,11 @@ docstring's first line is its help. What a command computed lies in ``--output``
 """
 
 import argparse
-import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from importlib import import_module
+
+from fairseq_audiochat.program import exit_code
 
 COMMANDS = {
     "alignment": "cosines of audio and text embeddings: heat maps and numbers (Figure 3)",
@@ -26,21 +26,16 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; gives the program's exit code. A user's mistake ends in one sentence."""
+    """Run a command; gives the program's exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    logging.disable(logging.WARNING)  # what fairseq, transformers and matplotlib say of themselves
-    try:
-        args = parser(words[:1]).parse_args(words)
-        with warnings.catch_warnings(action="ignore"):
-            return int(args.run(args) or 0)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: give the same command again to go on", file=sys.stderr)
-        return 130
-    finally:
-        logging.disable(logging.NOTSET)
+    return exit_code(lambda: run(words), stopped="stopped: give the same command again to go on")
+
+
+def run(words: Sequence[str]) -> int | None:
+    """Parse the command line, and run the command that it names."""
+    args = parser(words[:1]).parse_args(words)
+    code: int | None = args.run(args)
+    return code
 
 
 def parser(chosen: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:

@@ -12,9 +12,9 @@ from fairseq_audiochat.evaluate.arms import CASCADE, END_TO_END, NOTHING, TEXT, 
 from fairseq_audiochat.evaluate.run_record import remember_run
 from fairseq_audiochat.evaluate.speech_test_set import SpeechTestSet, name_of
 from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
+from fairseq_audiochat.modules.precision import DTYPES
 from fairseq_audiochat.tasks._chunking import chunks_of_seconds
 
-_DTYPES = ("float32", "bfloat16", "float16")
 _REFERENCE = "reference text"
 _NOTHING = "nothing in the prompt"
 
@@ -73,7 +73,7 @@ def add_llm(parser: argparse.ArgumentParser) -> None:
     """Those of them that every command with an LLM has."""
     add = parser.add_argument
     add("--llm", type=Path, required=True, help="folder of the chat LLM")
-    add("--llm-dtype", choices=_DTYPES, default="float32", help="in which it computes (float32)")
+    add("--llm-dtype", choices=DTYPES, default="float32", help="in which it computes (float32)")
     add("--device", default=None, help="of torch (a GPU if there is one)")
 
 

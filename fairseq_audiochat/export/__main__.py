@@ -28,20 +28,14 @@ from fairseq_audiochat.export.whole_folder import (
     write_texts,
     write_weights,
 )
-
-DTYPES = ("float32", "bfloat16", "float16")
+from fairseq_audiochat.modules.precision import DTYPES
+from fairseq_audiochat.program import exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the program's exit code."""
     args = parser().parse_args(arguments)
-    try:
-        written = back(args) if args.back else export(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(written)
-    return 0
+    return exit_code(lambda: print(back(args) if args.back else export(args)))
 
 
 def export(args: argparse.Namespace) -> str:

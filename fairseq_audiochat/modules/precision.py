@@ -4,6 +4,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+DTYPES = ("float32", "bfloat16", "float16")
+"""In which an LLM can compute, and weights be stored, by their names in torch."""
+
 
 def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[None]:
     """A context in which matrix products and convolutions compute in a dtype.

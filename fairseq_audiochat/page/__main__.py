@@ -11,11 +11,11 @@ import signal
 import sys
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fairseq_audiochat.page.options import decoding_of, is_loopback, parse_arguments
+from fairseq_audiochat.program import exit_code
 
 _STYLE = """
 button[title="Share"] {display: none}  /* it would send recordings to a public web site */
@@ -26,17 +26,13 @@ _FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # th
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the page until it is stopped; gives the program's exit code."""
-    logging.disable(logging.INFO)
-    try:
-        args = parse_arguments(arguments)
-        with warnings.catch_warnings(action="ignore"), _folder_for_uploads():
-            serve(args)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    finally:
-        logging.disable(logging.NOTSET)
-    return 0
+    return exit_code(lambda: run(parse_arguments(arguments)), unsaid=logging.INFO)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Serve the page from a folder of its own."""
+    with _folder_for_uploads():
+        serve(args)
 
 
 def serve(args: argparse.Namespace) -> None:

@@ -10,8 +10,8 @@ import torch
 
 from fairseq_audiochat.chat.decoding import Decoding
 from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
+from fairseq_audiochat.modules.precision import DTYPES
 
-_DTYPES = ("float32", "bfloat16", "float16")
 _DESCRIPTION = """\
 Talk to a trained model in the browser: speak, upload recordings, write.
 
@@ -68,7 +68,7 @@ def _add_model(group: Any) -> None:
     add, default = group.add_argument, Decoding()
     add("--path", required=True, help="a checkpoint of audio_chat, or an exported folder")
     add("--llm", required=True, help="folder of the LLM that it was trained with")
-    add("--dtype", choices=_DTYPES, help="in which the LLM computes (as in training)")
+    add("--dtype", choices=DTYPES, help="in which the LLM computes (as in training)")
     add("--quantisation", choices=list(QUANTISATIONS), help="of its weights (as in training)")
     add("--device", help="of torch (a GPU if there is one)")
     add("--max-new-tokens", type=int, default=default.max_new_tokens, help="longest answer (200)")

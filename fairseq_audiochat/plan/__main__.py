@@ -9,9 +9,7 @@ file in it is missing, a training set is assumed, by default MLS English.
 """
 
 import argparse
-import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +20,7 @@ import fairseq_audiochat  # noqa: F401  registers
 from fairseq_audiochat.plan import configuration, report
 from fairseq_audiochat.plan.assumptions import Assumptions
 from fairseq_audiochat.plan.training_plan import TrainingPlan, plan
+from fairseq_audiochat.program import exit_code
 
 _HELP = {
     "utterances": "of the training set",
@@ -36,19 +35,22 @@ _HELP = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the plan; gives the program's exit code, 1 if the training will not fit."""
     own, others = parser().parse_known_args(arguments)
-    logging.getLogger().setLevel(logging.ERROR)  # what fairseq says of itself
-    warnings.simplefilter("ignore")
-    try:
-        assumed = Assumptions(**{name: getattr(own, name) for name in _HELP})
-        if own.config_name:
-            cfg = configuration.from_hydra(own.config_dir, own.config_name, others)
-        else:
-            cfg = configuration.from_flags(others)
-        made = plan(cfg, assumed)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return show(made, own.gpu_memory_gb or _memory_of_this_gpu())
+    return exit_code(lambda: run(own, others))
+
+
+def run(own: argparse.Namespace, others: Sequence[str]) -> int:
+    """Make the plan and print it; gives 1 if the training will not fit.
+
+    Args:
+        own: Our own options.
+        others: fairseq's.
+    """
+    assumed = Assumptions(**{name: getattr(own, name) for name in _HELP})
+    if own.config_name:
+        cfg = configuration.from_hydra(own.config_dir, own.config_name, others)
+    else:
+        cfg = configuration.from_flags(others)
+    return show(plan(cfg, assumed), own.gpu_memory_gb or _memory_of_this_gpu())
 
 
 def show(made: TrainingPlan, gpu_memory_gb: float | None) -> int:

@@ -29,6 +29,7 @@ from fairseq_audiochat.modules.llm_loading import (
     read_llm_config,
 )
 from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
+from fairseq_audiochat.modules.precision import DTYPES
 from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks._llm_shards import LlmShards
 from fairseq_audiochat.tasks._speech_task import SpeechTask, SpeechTaskConfig, is_training_call
@@ -47,7 +48,7 @@ class AudioChatConfig(SpeechTaskConfig):
             "Llama-2 as Meta publishes it"
         },
     )
-    llm_dtype: ChoiceEnum(["float32", "bfloat16", "float16"]) = field(  # type: ignore[valid-type]
+    llm_dtype: ChoiceEnum(list(DTYPES)) = field(  # type: ignore[valid-type]
         default="float32", metadata={"help": "dtype in which the LLM computes"}
     )
     llm_shards: int = field(

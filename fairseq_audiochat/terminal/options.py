@@ -8,8 +8,8 @@ from typing import Any
 from fairseq_audiochat.chat.audio_chat import MAX_AUDIO_SECONDS
 from fairseq_audiochat.chat.decoding import Decoding
 from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
+from fairseq_audiochat.modules.precision import DTYPES
 
-_DTYPES = ("float32", "bfloat16", "float16")
 _BATCH_SIZE = 8
 _DESCRIPTION = """\
 Talk to a trained model: type text, or :audio FILE, or :record; :help tells more.
@@ -65,7 +65,7 @@ def _add_model(group: Any) -> None:
     add = group.add_argument
     add("--path", type=Path, required=True, help="a checkpoint of audio_chat, or an export")
     add("--llm", type=Path, required=True, help="folder of the LLM that it was trained with")
-    add("--dtype", choices=_DTYPES, help="in which the LLM computes (as in training)")
+    add("--dtype", choices=DTYPES, help="in which the LLM computes (as in training)")
     add("--quantisation", choices=list(QUANTISATIONS), help="of its weights (as in training)")
     add("--device", help="of torch (a GPU if there is one)")
     add(

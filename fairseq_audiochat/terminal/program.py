@@ -1,12 +1,10 @@
 """The program: a session in the terminal, or a file of dialogues that is answered."""
 
 import argparse
-import logging
-import sys
-import warnings
 from collections.abc import Sequence
 
 from fairseq_audiochat.chat.audio_chat import AudioChat
+from fairseq_audiochat.program import exit_code
 from fairseq_audiochat.terminal.answer_file import answer_file, check_settings
 from fairseq_audiochat.terminal.console import Console
 from fairseq_audiochat.terminal.conversation_loop import COMMANDS, ConversationLoop
@@ -17,21 +15,13 @@ from fairseq_audiochat.terminal.transcript import Transcript
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; gives its exit code. A user's mistake ends in one sentence."""
-    logging.disable(logging.WARNING)  # what fairseq and transformers say of themselves
-    try:
-        args = parse_arguments(arguments)
-        with warnings.catch_warnings(action="ignore"):
-            (answer if args.input else talk)(args)
-        return 0
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
-    finally:
-        logging.disable(logging.NOTSET)
+    """Run the program; gives its exit code."""
+    return exit_code(lambda: run(parse_arguments(arguments)))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Talk, or answer a file."""
+    (answer if args.input else talk)(args)
 
 
 def talk(args: argparse.Namespace) -> None:

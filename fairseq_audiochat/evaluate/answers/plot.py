@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fairseq_audiochat.evaluate.figure import PALETTE, pyplot
+from fairseq_audiochat.evaluate.figure import PALETTE, draw_columns
 
-_COLUMN_INCHES, _PANEL_INCHES = 5.6, 2.8
+_PANEL_INCHES = 2.8
 _WIDTH = 0.8  # of all bars of a group
 
 Groups = Mapping[str, Mapping[str, Any]]
@@ -21,22 +21,8 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
         path: The PNG file.
     """
     columns = [_panels(name, found) for name, found in results.items()]
-    rows = max(map(len, columns))
-    plt = pyplot()
-    size = (_COLUMN_INCHES * len(columns), _PANEL_INCHES * rows)
-    figure, axes = plt.subplots(
-        rows, len(columns), figsize=size, squeeze=False, layout="constrained"
-    )
-    for place, column in enumerate(columns):
-        for row in range(rows):
-            if row < len(column):
-                _draw_panel(axes[row][place], *column[row])
-            else:
-                axes[row][place].set_axis_off()
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
-    figure.savefig(path)
-    plt.close(figure)
+    heights = [_PANEL_INCHES] * max(map(len, columns))
+    draw_columns(columns, heights, _draw_panel, path)
 
 
 def _panels(name: str, found: Mapping[str, Any]) -> list[tuple[str, Groups]]:

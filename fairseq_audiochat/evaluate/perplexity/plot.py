@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fairseq_audiochat.evaluate.figure import PALETTE, plain_log_axis, pyplot
+from fairseq_audiochat.evaluate.figure import PALETTE, draw_columns, plain_log_axis
 
 _INCHES_PER_MARK = 0.13
 _INCHES_AROUND = 1.0
-_INCHES_PER_COLUMN = 5.6
 
 Groups = Mapping[str, Mapping[str, Any]]
 """By the group's name, what was found for each arm."""
@@ -26,25 +25,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
         max(_inches(column[row][1]) for column in columns if row < len(column))
         for row in range(max(map(len, columns)))
     ]
-    plt = pyplot()
-    figure, axes = plt.subplots(
-        len(heights),
-        len(columns),
-        figsize=(_INCHES_PER_COLUMN * len(columns), sum(heights)),
-        height_ratios=heights,
-        squeeze=False,
-        layout="constrained",
-    )
-    for place, column in enumerate(columns):
-        for row in range(len(heights)):
-            if row < len(column):
-                _draw_panel(axes[row][place], *column[row])
-            else:
-                axes[row][place].set_axis_off()
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
-    figure.savefig(path)
-    plt.close(figure)
+    draw_columns(columns, heights, _draw_panel, path)
 
 
 def _panels(name: str, found: Mapping[str, Any]) -> list[tuple[str, Groups]]:
