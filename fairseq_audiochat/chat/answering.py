@@ -86,7 +86,11 @@ class Answering:
         raise ValueError(
             f"{name}: a dialogue and its longest answer must fit into the LLM's {limit} tokens, "
             f"but the dialogue has {positions} and max_new_tokens is {max_new_tokens}; "
-            + ("lower it." if drop_oldest_turns else "lower it, or give drop_oldest_turns=True.")
+            + (
+                "lower it."
+                if drop_oldest_turns
+                else "lower it, or let the oldest turns be dropped."
+            )
         )
 
     def text_stream(self) -> TextStream:

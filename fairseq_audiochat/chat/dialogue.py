@@ -79,7 +79,7 @@ class Dialogue:
                 fit into the context.
         """
         decoding = Decoding(**options)
-        turn = self._reader.user_turn(content, "content")
+        turn = self._reader.user_turn(content, "message")
         turns = [*self._turns[2 * self._dropped :], turn]
         fitted = self._answering.fit(
             Conversation(turns, self._system),

@@ -55,14 +55,14 @@ class SpeechTestSet:
 
     def utterances(self) -> Utterances:
         """What is known of every utterance without listening to it; test sets are small."""
-        columns = _further_columns(self.path)
+        manifest, columns = self.manifest, _further_columns(self.path)
         return {
             utterance.id: {
                 "seconds": utterance.n_frames / FRAMES_PER_SECOND,
                 "text": utterance.text,
                 **{name: values[row] for name, values in columns.items()},
             }
-            for row, utterance in enumerate(self.manifest[row] for row in range(len(self.manifest)))
+            for row, utterance in enumerate(manifest[row] for row in range(len(manifest)))
         }
 
 

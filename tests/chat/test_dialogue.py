@@ -78,7 +78,7 @@ def test_every_way_of_answering_leaves_the_same_behind(audio_chat: AudioChat, re
     stream.close()
     assert len(dialogue.messages) == 2
     dialogue.respond(second, max_new_tokens=9, temperature=2.0)
-    with pytest.raises(ValueError, match="content: a user message must hold text or audio"):
+    with pytest.raises(ValueError, match="message: a user message must hold text or audio"):
         dialogue.respond("")
     "".join(dialogue.stream(third, max_new_tokens=40))
     messages = [*dialogue.messages, {"role": "user", "content": fourth}]
@@ -133,7 +133,9 @@ def test_the_oldest_turns_are_dropped_for_good(audio_chat: AudioChat, recordings
     dialogue, spoken = audio_chat.dialogue(), turns(recordings)[2]
     for _ in range(2):
         dialogue.respond(spoken, max_new_tokens=120)
-    with pytest.raises(ValueError, match=r"dialogue: a dialogue and its longest .* give drop_olde"):
+    with pytest.raises(
+        ValueError, match=r"dialogue: a dialogue and its longest .* let the oldest turns"
+    ):
         dialogue.respond(spoken, max_new_tokens=120)
     for _ in range(3):
         answer = dialogue.respond(spoken, max_new_tokens=120, drop_oldest_turns=True)

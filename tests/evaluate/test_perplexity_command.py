@@ -176,6 +176,19 @@ def test_mistakes_end_in_one_sentence(tmp_path, llm_path, data_folder, checkpoin
     assert "where.tsv: the file must exist, but does not" in nowhere
 
 
+def test_a_breakdown_that_one_test_set_lacks_is_refused_before_scoring(
+    tmp_path, llm_path, data_folder, capsys
+):
+    noisy = shutil.copytree(data_folder, tmp_path / "noisy")
+    header, *rows = (noisy / "dev.tsv").read_text().splitlines()
+    (noisy / "dev.tsv").write_text("\n".join([f"{header}\tnoise", *(f"{r}\tcafe" for r in rows)]))
+    words = ["--llm", llm_path, "--output", tmp_path / "evaluation", "--by", "noise"]
+    sets = ["--test-set", f"a={noisy / 'dev.tsv'}", "--test-set", f"b={data_folder / 'dev.tsv'}"]
+    error = refused(capsys, "perplexity", *words, *sets)
+    assert "test set 'b': --by must name 'wer', 'seconds' or a column of the manifest" in error
+    assert not (tmp_path / "evaluation").exists()
+
+
 def test_responses_of_another_llm_are_refused(tmp_path, data_folder, capsys):
     other = tiny.make_llm(tmp_path / "other", seed=1)
     words = ["--llm", other, "--output", tmp_path / "out"]

@@ -18,6 +18,7 @@ from fairseq_audiochat.evaluate.arms import CASCADE, Arm
 from fairseq_audiochat.evaluate.options import Setup, add_setup, read_setup
 from fairseq_audiochat.evaluate.perplexity import plot as perplexity_plot
 from fairseq_audiochat.evaluate.perplexity import table as perplexity_table
+from fairseq_audiochat.evaluate.perplexity.breakdown import check_names
 from fairseq_audiochat.evaluate.perplexity.scores import score
 from fairseq_audiochat.evaluate.report_files import write_results
 from fairseq_audiochat.evaluate.run_record import read_run
@@ -49,6 +50,8 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Score what is not scored yet, then write tables and pictures."""
     setup = read_setup(args)
+    for test_set in setup.test_sets:
+        check_names(args.by, test_set.utterances(), f"test set {test_set.name!r}")
     responses = [Responses(test.responses_path, test.manifest) for test in setup.test_sets]
     setup.remember([test.responses_path for test in setup.test_sets], perplexity={"by": args.by})
     for test_set, its_responses in zip(setup.test_sets, responses):

@@ -21,6 +21,7 @@ from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.evaluate.arms import CASCADE, Arm
 from fairseq_audiochat.evaluate.commands.perplexity import add_report_arguments, write_utterances
 from fairseq_audiochat.evaluate.options import Setup, add_setup, read_setup
+from fairseq_audiochat.evaluate.perplexity.breakdown import check_names
 from fairseq_audiochat.evaluate.perplexity.scores import score
 from fairseq_audiochat.evaluate.report_files import write_results
 from fairseq_audiochat.evaluate.robustness import plot as robustness_plot
@@ -55,6 +56,8 @@ def run(args: argparse.Namespace) -> None:
     """Score what is not scored yet, then write tables and pictures."""
     distortions = _distortions(args.distortion or DEFAULT, args.seed)
     setup = read_setup(args)
+    for test_set in setup.test_sets:
+        check_names(args.by, test_set.utterances(), f"test set {test_set.name!r}")
     _refuse_deaf(setup)
     responses = [Responses(test.responses_path, test.manifest) for test in setup.test_sets]
     setup.remember(

@@ -20,6 +20,19 @@ _WER_EDGES = (0.0, 10.0, 20.0, 40.0, 80.0)
 _QUARTERS = 4
 
 
+def check_names(
+    names: Iterable[str], utterances: Mapping[str, Mapping[str, Any]], place: str
+) -> None:
+    """Refuse break-downs that cannot be made, before anything is scored.
+
+    Raises:
+        ValueError: With ``place``, if the manifest has no such column.
+    """
+    for name in names:
+        if name not in (WER, SECONDS):
+            by_column(utterances, list(utterances), name, place)
+
+
 def by_wer(transcripts: Iterable[Record], ids: Sequence[str]) -> Groups:
     """Groups by the word error rate of a cascade's transcript, in percent.
 
