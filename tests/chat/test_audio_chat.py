@@ -150,7 +150,7 @@ def test_a_dialogue_beyond_the_context_is_refused(audio_chat, dialogues):
     assert audio_chat.respond(dialogues[4], max_new_tokens=256 - positions, beam=2)
     message = (
         rf"messages: a dialogue and its longest answer must fit into the LLM's 256 tokens, but the "
-        rf"dialogue has {positions} and max_new_tokens is {257 - positions}; lower it, or give drop"
+        rf"dialogue has {positions} and max_new_tokens is {257 - positions}; lower it, or let the"
     )
     with pytest.raises(ValueError, match=message):
         audio_chat.respond(dialogues[4], max_new_tokens=257 - positions)
