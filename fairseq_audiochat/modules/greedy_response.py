@@ -5,7 +5,7 @@ depend on its batch. Where utterances have finished, others take their place. Kn
 no tokenizer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -60,9 +60,9 @@ def respond_each(
     while waiting or batch.rows:
         free = batch_size - len(batch.rows) + len(batch.finished)
         entering = [waiting.pop() for _ in range(min(free, len(waiting)))]
-        batch.change(entering, [prompts[index] for index in entering])
-        while batch.rows and not batch.is_due():
-            for row, token in enumerate(batch.step()):
+        generated = batch.change(entering, [prompts[index] for index in entering])
+        while True:
+            for row, token in generated:
                 if row in batch.finished:
                     continue
                 index, ids = batch.rows[row]
@@ -71,6 +71,9 @@ def respond_each(
                 if token == eos_id or len(ids) == max_new_tokens[index]:
                     batch.finished.add(row)
                     yield index, GreedyResponse(ids, "eos" if token == eos_id else "length")
+            if not batch.rows or batch.is_due():
+                break
+            generated = batch.step()
 
 
 class _Batch:
@@ -87,8 +90,14 @@ class _Batch:
         self._state: SharedPrefixState
         self._tokens: Tensor  # what each row reads next
 
-    def change(self, entering: list[int], prompts: list[Sequence[int]]) -> None:
-        """Drop finished rows, and let prompts come in behind the others."""
+    def change(
+        self, entering: list[int], prompts: list[Sequence[int]]
+    ) -> Iterable[tuple[int, int]]:
+        """Drop finished rows, and let prompts come in behind the others.
+
+        Returns:
+            The rows that came in, with their first tokens.
+        """
         kept = [row for row in range(len(self.rows)) if row not in self.finished]
         self.rows = [self.rows[row] for row in kept] + [(index, []) for index in entering]
         self.finished = set()
@@ -97,20 +106,23 @@ class _Batch:
             if kept:
                 self._state.reorder(order)
                 self._tokens = self._tokens[order]
-            return
+            return []
         entered = SharedPrefixState(self.llm, _embed(self.llm, prompts), beams=1)
-        tokens = order.new_tensor([prompt[-1] for prompt in prompts])
+        tokens = self._next(entered, order.new_tensor([prompt[-1] for prompt in prompts]))
         if kept:
             self._state.join(order, entered)
             self._tokens = torch.cat((self._tokens[order], tokens))
         else:
             self._state, self._tokens = entered, tokens
+        return enumerate(tokens.tolist(), start=len(kept))
 
-    def step(self) -> list[int]:
-        """The next token of each row."""
-        self._tokens = self.llm.logits(self._state.step(self._tokens)).argmax(-1)
-        tokens: list[int] = self._tokens.tolist()
-        return tokens
+    def step(self) -> Iterable[tuple[int, int]]:
+        """All rows, with their next tokens."""
+        self._tokens = self._next(self._state, self._tokens)
+        return enumerate(self._tokens.tolist())
+
+    def _next(self, state: SharedPrefixState, tokens: Tensor) -> Tensor:
+        return self.llm.logits(state.step(tokens)).argmax(-1)
 
     def is_due(self) -> bool:
         """Whether enough rows are finished to change the batch, or one has no position left."""

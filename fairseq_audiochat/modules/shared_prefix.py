@@ -20,7 +20,7 @@ _STEPS_PER_BUFFER = 16  # that a buffer has room for; dead entries make room for
 
 
 class SharedPrefixState:
-    """What is remembered between the steps of a search.
+    """What is remembered between the steps of a search; the first comes before all else.
 
     Args:
         llm: The LLM.
@@ -78,7 +78,6 @@ class SharedPrefixState:
         Args:
             new_order: Int64 ``(B' * K,)``, for each new beam the old one that it continues.
         """
-        self._read_prompts()
         kept = new_order.view(-1, self.beams)[:, 0] // self.beams
         self.visible = self.visible.flatten(0, 1)[new_order].unflatten(0, (-1, self.beams))
         if len(kept) < len(self.positions):
@@ -92,8 +91,6 @@ class SharedPrefixState:
             kept: Int64, the utterances that stay.
             other: The state of those that come in, with as many beams.
         """
-        self._read_prompts()
-        other._read_prompts()
         self.visible, self.positions = self.visible[kept], self.positions[kept]
         self.cache.batch_select_indices(kept)
         self._leave_dead_entries()
@@ -106,22 +103,14 @@ class SharedPrefixState:
     def _first_step(self, prompts: PromptEmbeddings, tokens: Tensor) -> Tensor:
         """Read prompts to their ends, once for all beams of an utterance."""
         last = self.llm.embed(tokens.view(-1, self.beams)[:, 0])
-        hidden = self._read(append_embedding(prompts, last))
-        ends = hidden[torch.arange(len(last), device=last.device), prompts.lengths]
-        self.positions = self.positions + 1
-        return ends.repeat_interleave(self.beams, dim=0)
-
-    def _read_prompts(self) -> None:
-        """Read prompts but their last tokens, if no step has done so."""
-        if self._unread is not None:
-            self._read(self._unread)
-
-    def _read(self, prompts: PromptEmbeddings) -> Tensor:
-        hidden = self.llm.prefill(prompts.embeddings, self.cache)
-        is_prompt = length_mask(prompts.lengths, prompts.embeddings.size(1)).unsqueeze(1)
+        whole = append_embedding(prompts, last)
+        hidden = self.llm.prefill(whole.embeddings, self.cache)
+        is_prompt = length_mask(whole.lengths, whole.embeddings.size(1)).unsqueeze(1)
         self.visible = torch.cat((self.visible, is_prompt.expand(-1, self.beams, -1)), dim=2)
+        self.positions = self.positions + 1
         self._unread = None
-        return hidden
+        ends = hidden[torch.arange(len(last), device=last.device), prompts.lengths]
+        return ends.repeat_interleave(self.beams, dim=0)
 
     def _leave_dead_entries(self) -> None:
         """Keep what some beam descends from; the utterance with the most of it sets the size."""

@@ -71,34 +71,21 @@ def test_prompts_are_read_with_their_last_tokens(llm: FrozenLlm, prompts: Prompt
 
 
 @torch.no_grad()
-def test_an_utterance_is_dropped_before_the_first_step(llm: FrozenLlm, prompts: PromptEmbeddings):
-    state = SharedPrefixState(llm, prompts, BEAMS)
-    state.reorder(torch.tensor([0, 1, 2, 6, 7, 8]))
-    tokens = torch.tensor([7, 7, 7, 9, 9, 9])
-    expected = [
-        in_one_go(llm, prompts.embeddings[row, : LENGTHS[row]], [id])
-        for row, id in [(0, 7), (0, 7), (0, 7), (2, 9), (2, 9), (2, 9)]
-    ]
-    torch.testing.assert_close(state.step(tokens), torch.stack(expected), atol=1e-4, rtol=1e-4)
+def test_others_come_in(llm: FrozenLlm, prompts: PromptEmbeddings):
+    """Two under way, of which the second stays; another begins and comes in behind it."""
 
-
-@torch.no_grad()
-@pytest.mark.parametrize("read", [True, False], ids=["under way", "not begun"])
-def test_others_come_in_before_their_first_step(
-    llm: FrozenLlm, prompts: PromptEmbeddings, read: bool
-):
-    def state_of(rows: list[int]) -> SharedPrefixState:
+    def begun(rows: list[int]) -> SharedPrefixState:
         some = PromptEmbeddings(prompts.embeddings[rows], prompts.lengths[rows])
-        return SharedPrefixState(llm, some, BEAMS)
+        state = SharedPrefixState(llm, some, BEAMS)
+        state.step(torch.full((len(rows) * BEAMS,), 7))
+        return state
 
-    state, known = state_of([0, 2]), [7] if read else []
-    if read:
-        state.step(torch.full((2 * BEAMS,), 7))
-    state.join(torch.tensor([1]), state_of([1]))
-    tokens = [5] * BEAMS + [9] * BEAMS
-    expected = [in_one_go(llm, prompts.embeddings[2], [*known, 5])] * BEAMS
-    expected += [in_one_go(llm, prompts.embeddings[1, : LENGTHS[1]], [9])] * BEAMS
-    found = state.step(torch.tensor(tokens))
+    state = begun([0, 2])
+    state.step(torch.full((2 * BEAMS,), 8))
+    state.join(torch.tensor([1]), begun([1]))
+    found = state.step(torch.tensor([5] * BEAMS + [9] * BEAMS))
+    expected = [in_one_go(llm, prompts.embeddings[2], [7, 8, 5])] * BEAMS
+    expected += [in_one_go(llm, prompts.embeddings[1, : LENGTHS[1]], [7, 9])] * BEAMS
     torch.testing.assert_close(found, torch.stack(expected), atol=1e-4, rtol=1e-4)
 
 
