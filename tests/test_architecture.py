@@ -13,12 +13,12 @@ MAY_IMPORT = {
     "models": {"data", "modules"},
     "criterions": {"modules", "metrics"},
     "tasks": {"data", "modules", "metrics", "models"},
-    "evaluate": {"data", "modules", "metrics", "models", "tasks", "saving", "export"},
+    "evaluate": {"data", "modules", "metrics", "models", "tasks", "saving", "export", "program"},
     "chat": {"data", "modules", "models"},
-    "terminal": {"data", "modules", "chat", "saving"},
-    "page": {"data", "modules", "evaluate", "chat"},
-    "plan": {"data", "modules", "models", "tasks"},
-    "export": {"data", "modules", "models", "saving"},
+    "terminal": {"data", "modules", "chat", "saving", "program"},
+    "page": {"data", "modules", "evaluate", "chat", "program"},
+    "plan": {"data", "modules", "models", "tasks", "program"},
+    "export": {"data", "modules", "models", "saving", "program"},
 }
 STARTED_BY = {"chat/__main__.py": {"terminal"}}  # a program may stand above its package
 

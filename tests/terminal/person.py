@@ -15,6 +15,7 @@ import termios
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 PATIENCE_SECONDS = 30  # until a program counts as stuck; nothing waits for so long otherwise
 CTRL_C, CTRL_D = "\x03", "\x04"
@@ -38,6 +39,16 @@ class Person:
     def type(self, text: str) -> None:
         """Press keys; a line ends with a newline."""
         os.write(self._terminal, text.encode())
+
+    def interrupt_prompt(self) -> None:
+        """Press Ctrl-C while the program sleeps until a key is pressed.
+
+        One that comes a moment before that is noticed by Python's readline with the next key.
+        """
+        status = Path(f"/proc/{self._pid}/stat")
+        while status.read_text().rpartition(") ")[2][0] != "S":
+            time.sleep(0.01)
+        self.type(CTRL_C)
 
     def say(self, line: str, then: str = "you> ") -> str:
         """Type a line; gives what is shown until the next prompt, without what was typed."""

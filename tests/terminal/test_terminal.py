@@ -156,7 +156,7 @@ def test_answers_come_piece_by_piece_and_stop(model_options, audio_chat, tmp_pat
     assert messages(transcript) == []
     person.type("half a line")
     person.expect("half a line")
-    person.type(CTRL_C)  # at the prompt
+    person.interrupt_prompt()
     person.expect(":quit or Ctrl-D ends")
     person.expect("you> ")
     os.write(open_gate, b"." * 100)
