@@ -89,7 +89,7 @@ class Answering:
             + (
                 "lower it."
                 if drop_oldest_turns
-                else "lower it, or let the oldest turns be dropped."
+                else "lower it, or let the oldest turns be dropped (drop_oldest_turns)."
             )
         )
 
