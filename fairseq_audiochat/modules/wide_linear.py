@@ -1,7 +1,7 @@
 """A linear layer with very many outputs, such as an LLM's head, for few inputs at a time.
 
-MKL multiplies a search's few rows with parts of such a matrix in two thirds to four fifths of the
-time that it needs for the whole (``benchmarks/head.py``). Knows no LLM.
+MKL multiplies a search's few rows faster with parts of such a matrix, one after the other, than
+with the whole of it: ``benchmarks/head.py`` says by how much. Knows no LLM.
 """
 
 import torch
