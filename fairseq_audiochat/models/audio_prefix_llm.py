@@ -69,7 +69,7 @@ class AudioPrefixLlmModel(FairseqEncoderDecoderModel):
     def __init__(self, encoder: PromptEncoder, decoder: LlmDecoder) -> None:
         super().__init__(encoder, decoder)
         self.register_buffer(_FINGERPRINT, decoder.llm.fingerprint.to_tensor())
-        self._register_load_state_dict_pre_hook(self._refuse_other_llm)
+        self.register_load_state_dict_pre_hook(AudioPrefixLlmModel._refuse_other_llm)
         # Every process has the frozen LLM from its folder, or a part of it: nobody sends it around.
         tensors = chain(decoder.llm.named_parameters(), decoder.llm.named_buffers())
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(

@@ -42,7 +42,8 @@ class FrozenLlm(nn.Module):
         self.width: int = causal_lm.config.hidden_size
         self.num_layers: int = causal_lm.config.num_hidden_layers
         self.max_positions: int = max_positions(causal_lm.config)
-        self._register_load_state_dict_pre_hook(self._fill_in_own_weights)
+        # Of the class: a method of ours would hold us, until Python looks for cycles.
+        self.register_load_state_dict_pre_hook(FrozenLlm._fill_in_own_weights)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Input embeddings of token ids: ``(...)`` int64 to ``(..., D)``."""

@@ -1,7 +1,9 @@
 """The frozen LLM: exact without padding, frozen, and never in a checkpoint."""
 
+import gc
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,18 @@ def test_a_common_prefix_is_read_once_and_changes_nothing(llm_path: Path):
         torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-5)
         expected.logsumexp(-1).sum().backward()
         torch.testing.assert_close(gradient, alone.grad[0, 5:], atol=1e-4, rtol=1e-4)
+
+
+def test_an_llm_that_nobody_holds_is_gone_at_once(llm_path: Path):
+    """Gigabytes do not wait for Python's search for cycles."""
+    gc.disable()
+    try:
+        llm = load_llm(llm_path, torch.float32)
+        weights = weakref.ref(llm.head.weight)
+        del llm
+        assert weights() is None
+    finally:
+        gc.enable()
 
 
 def test_checkpointed_activations_give_the_same_gradients_from_less(llm_path: Path):
