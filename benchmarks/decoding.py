@@ -75,6 +75,7 @@ def make_ours(args: argparse.Namespace) -> Search:
     llm = make_frozen_llm(args.model, args.device, args.dtype)
     dictionary = PlainDictionary(llm.vocabulary_size)
     model = FairseqEncoderDecoderModel(GivenPrompts(None), LlmDecoder(dictionary, llm))
+    model.make_generation_fast_()  # as fairseq-generate does
     generator = SequenceGenerator(
         [model], dictionary, beam_size=args.beams, max_len_b=args.tokens, min_len=args.tokens
     )

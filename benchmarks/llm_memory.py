@@ -134,25 +134,31 @@ def measure(kind: str, size: str) -> None:
         for dtype, quantisation in LOADS:
             if quantisation != "none" and kind.startswith("meta"):
                 continue
-            weights, peak = in_own_process("--memory-of", str(folder), dtype, quantisation)
+            options = ["--memory-of", str(folder), dtype, quantisation]
+            weights, peak = in_own_process(*options, "trains")
+            _, packed = in_own_process(*options, "searches")
             name = dtype if quantisation == "none" else quantisation
             print(
                 f"| {kind} | {files:.0f} | {name} | {weights:.0f} | {peak:.0f} | "
-                f"{peak - weights:+.0f} |",
+                f"{peak - weights:+.0f} | {packed:.0f} |",
                 flush=True,
             )
 
 
-def memory_of(folder: str, dtype: str, quantisation: str) -> tuple[float, float]:
+def memory_of(folder: str, dtype: str, quantisation: str, purpose: str) -> tuple[float, float]:
     """MB of the parameters, and by how much the peak exceeded what was held before."""
-    held = []
+    held, weights = [], []
 
     def load() -> None:
-        held.append(load_llm(folder, getattr(torch, dtype), quantisation))
+        llm = load_llm(folder, getattr(torch, dtype), quantisation)
+        held.append(llm)
+        weights.append(sum(map(stored_bytes, llm.parameters())))
+        if purpose == "searches":
+            llm.make_generation_fast_()
 
     quantisation_config(quantisation)  # imports torchao
     peak = side_by_side.peak_megabytes(load)
-    return sum(map(stored_bytes, held[0].parameters())) / 2**20, peak
+    return weights[0] / 2**20, peak
 
 
 def stored_bytes(parameter: torch.Tensor) -> int:
@@ -170,7 +176,7 @@ def main() -> None:
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.add_argument("--size", choices=SIZES, default="1.1b")
     parser.add_argument("--write", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.write:
@@ -180,7 +186,9 @@ def main() -> None:
         print(*memory_of(*args.memory_of))
     else:
         print(
-            "| format | files MB | loaded in | weights MB | peak MB | above |\n" + "|---" * 6 + "|"
+            "| format | files MB | loaded in | weights MB | peak MB | above | packed, peak MB |\n"
+            + "|---" * 7
+            + "|"
         )
         for kind in args.formats:
             measure(kind, args.size)

@@ -24,6 +24,15 @@ SIZES = {
         num_attention_heads=8,
         max_position_embeddings=4_096,
     ),
+    "1b": LlamaConfig(  # TinyLlama
+        vocab_size=32_000,
+        hidden_size=2_048,
+        intermediate_size=5_632,
+        num_hidden_layers=22,
+        num_attention_heads=32,
+        num_key_value_heads=4,
+        max_position_embeddings=4_096,
+    ),
     "7b": LlamaConfig(  # Llama-2-7B
         vocab_size=32_000,
         hidden_size=4_096,

@@ -73,7 +73,9 @@ def mini(count: int, seed: int) -> tuple[Models, Work]:
             prompts.append(template.prompt(Conversation.of_text(text)))
             limits.append(4 * tokens)
     stock = AutoModelForCausalLM.from_pretrained(MINI, dtype=torch.float32).eval()
-    return Models(load_llm(MINI, torch.float32), stock), Work(prompts, limits, template.eos_id)
+    ours = load_llm(MINI, torch.float32)
+    ours.make_generation_fast_()  # as data_prep/generate_responses.py does
+    return Models(ours, stock), Work(prompts, limits, template.eos_id)
 
 
 QUESTIONS = (
@@ -90,6 +92,7 @@ QUESTIONS = (
 def random_llama(count: int, seed: int) -> tuple[Models, Work]:
     """Model "s", and random prompts of MLS's lengths."""
     ours = make_frozen_llm("s")
+    ours.make_generation_fast_()
     rng = random.Random(seed)
     prompts = [
         [rng.randrange(3, 32_000) for _ in range(TEMPLATE_TOKENS + rng.randint(*TRANSCRIPT_TOKENS))]

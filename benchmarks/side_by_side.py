@@ -30,7 +30,7 @@ def parser(description: str) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("--repeats", type=int, default=5, help="measurements of each (default 5)")
-    made.add_argument("--model", default="s", help="the random Llama: s or 7b (default s)")
+    made.add_argument("--model", default="s", help="the random Llama: s, 1b or 7b (default s)")
     made.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     made.add_argument("--dtype", default="float32", help="of the LLM (default float32)")
     made.add_argument("--memory-of", nargs="+", help=argparse.SUPPRESS)

@@ -50,6 +50,7 @@ def in_process(
 ) -> Backend:
     """An LLM that is loaded here; greedy unless a number of beams is given."""
     llm = load_llm(path, getattr(torch, dtype), quantisation).to(device)
+    llm.make_generation_fast_()
     template = load_template(path)
     if beams is None:
         search = greedy(llm, template.eos_id, batch_size)

@@ -71,7 +71,7 @@ class AudioChat:
         device: str | torch.device | None = None,
         max_audio_seconds: float | None = MAX_AUDIO_SECONDS,
     ) -> "AudioChat":
-        """Load what was trained, and the LLM that it was trained with.
+        """Load what was trained, and the LLM that it was trained with, to answer only.
 
         Args:
             path: A checkpoint of the task ``audio_chat``, or the folder of an exported model.
@@ -96,7 +96,9 @@ class AudioChat:
         [model], _, task = load_model_ensemble_and_task([str(path)], overrides, state=state)
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(model.to(device), task, max_audio_seconds)
+        chat = cls(model.to(device), task, max_audio_seconds)
+        chat.model.make_generation_fast_()
+        return chat
 
     def respond(
         self, messages: Sequence[Message], drop_oldest_turns: bool = False, **options: Any

@@ -20,7 +20,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from fairseq_audiochat.modules.llm_attention import KeysAndValues, PackedSequences
 from fairseq_audiochat.modules.llm_context import max_positions
 from fairseq_audiochat.modules.llm_fingerprint import LlmFingerprint
-from fairseq_audiochat.modules.wide_linear import wide_linear
+from fairseq_audiochat.modules.packed_linear import pack_linear_layers
 
 
 class FrozenLlm(nn.Module):
@@ -143,7 +143,15 @@ class FrozenLlm(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised predictions: ``(..., D)`` to ``(..., V)``."""
-        return wide_linear(self.head, hidden)
+        logits: Tensor = self.head(hidden)
+        return logits
+
+    def make_generation_fast_(self, **kwargs: Any) -> None:
+        """What fairseq calls before a search: on a CPU, hold matrices as its products read them.
+
+        Call it when the LLM is where it computes; from then on no gradients flow.
+        """
+        pack_linear_layers(self.causal_lm)
 
     def checkpoint_activations(self) -> None:
         """Keep only the layers' inputs for the backward pass, and compute the rest again.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import decoding
 import gpu
-import head
 import long_recordings
+import products
 import pytest
 import random_llm
 import scale
@@ -59,10 +59,11 @@ def test_searches_find_the_same(tiny: argparse.Namespace):
     assert ours == theirs
 
 
-def test_heads_give_the_same(capsys: pytest.CaptureFixture[str]):
-    head.measure(8, 3_000, rows=10, repeats=1)
-    shape, rows, *_, difference = capsys.readouterr().out.strip("| \n").split(" | ")
-    assert (shape, rows) == ("8 to 3,000", "10")
+def test_products_are_the_same(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(products, "BYTES", 1)
+    products.measure(8, 3_000, rows=10, dtype=torch.float32, repeats=1)
+    shape, dtype, rows, *_, difference = capsys.readouterr().out.strip("| \n").split(" | ")
+    assert (shape, dtype, rows) == ("8 to 3,000", "float32", "10")
     assert float(difference) < 1e-5
 
 

@@ -1,5 +1,6 @@
 """Beam search: the shared cache changes nothing but the cost."""
 
+import copy
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +11,13 @@ import tiny
 import torch
 from fairseq.models import FairseqDecoder
 from fairseq.sequence_generator import SequenceGenerator
+from torch import nn
 from transformers import AutoModelForCausalLM
 
 from fairseq_audiochat.criterions.response_distillation import ResponseDistillationCriterion
 from fairseq_audiochat.models.prompt_encoder import prompts_of
 from fairseq_audiochat.modules import shared_prefix
+from fairseq_audiochat.modules.packed_linear import can_pack
 
 BEAMS = 10
 
@@ -54,9 +57,9 @@ def search(task, model, sample, **options: Any):
 
 
 def uncached(model):
-    copy = type(model)(model.encoder, model.decoder)
-    copy.decoder = UncachedDecoder(model.decoder)
-    return copy.eval()
+    slow = type(model)(model.encoder, model.decoder)
+    slow.decoder = UncachedDecoder(model.decoder)
+    return slow.eval()
 
 
 def assert_same(hypotheses, expected) -> None:
@@ -86,6 +89,17 @@ def test_cached_equals_uncached(
     cached = search(task, model, sample, lenpen=lenpen)
     assert_same(cached, search(task, uncached(model), sample, lenpen=lenpen))
     assert len({len(h["tokens"]) for hyps in cached for h in hyps}) > 3  # they do end early
+
+
+def test_what_fairseq_makes_fast_finds_the_same(chat):
+    """Fairseq-generate calls ``prepare_for_inference_``; the LLM's matrices are then packed."""
+    task, model, _ = chat
+    sample = tiny.batch(task, "dev", list(range(7)))
+    fast = copy.deepcopy(model)
+    fast.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace(beam=BEAMS)))
+    linear = [m for m in fast.decoder.llm.modules() if isinstance(m, nn.Linear)]
+    assert not any(can_pack(layer) for layer in linear)
+    assert_same(search(task, fast, sample), search(task, model, sample))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import test_meta_format
 import tiny
 import torch
 from llm_memory import stored_bytes
-from torch import Tensor
+from torch import Tensor, nn
 from torchao.quantization import NF4Tensor
 from transformers import AutoModelForCausalLM
 
@@ -125,3 +125,16 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "torchao.quantization", None)
     with pytest.raises(ImportError, match=r"install 'fairseq-audiochat\[quantisation\]'"):
         quantisation_config("int8")
+
+
+@torch.no_grad()
+def test_a_search_packs_what_is_not_quantised(folder: Path, quantisation: str):
+    """The head alone; the layers stay as torchao holds them."""
+    llm = load_llm(folder, torch.float32, quantisation)
+    embeddings = llm.embed(torch.arange(3, 3 + sum(LENGTHS)))
+    expected = llm.logits(llm.packed_hidden(embeddings, LENGTHS))
+    llm.make_generation_fast_()
+    linear = [name for name, part in llm.named_modules() if isinstance(part, nn.Linear)]
+    assert linear
+    assert all("_proj" in name for name in linear)
+    torch.testing.assert_close(llm.logits(llm.packed_hidden(embeddings, LENGTHS)), expected)

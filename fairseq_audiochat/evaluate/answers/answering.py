@@ -65,6 +65,7 @@ def answer(
     texts = None if transcripts is None else [transcripts[id]["prompt"] for id in ids]
     prompts = Prompts(manifest, systems.template, arm.prompt_kind, texts)
     model = systems.open_model(arm)
+    model.make_generation_fast_()
     excluded = _exclusions(systems, model, prompts, search)
     kept = [row for row in range(len(manifest)) if row not in excluded]
     batches = batches_of(manifest, kept, batch_size)

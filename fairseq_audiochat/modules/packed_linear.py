@@ -1,0 +1,71 @@
+"""Frozen linear layers whose weights lie as a CPU's products read them.
+
+Fast products want a matrix in blocks. torch's linear layer keeps it row by row, so that it is
+brought into blocks at every call, and for a search's few rows that takes as long as the product.
+Here it is done once, by oneDNN, and the rows are given up: ``benchmarks/products.py`` says what it
+saves. Knows no LLM.
+"""
+
+import platform
+
+import torch
+from torch import Tensor, nn
+
+_X86 = ("x86_64", "AMD64")
+
+
+class PackedLinear(nn.Module):
+    """A linear layer for inference only: no gradient flows through it, and it stays on the CPU.
+
+    Args:
+        linear: The layer, one that `can_pack` accepts.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features = linear.in_features
+        self.out_features = linear.out_features
+        # Neither parameters nor buffers: no dtype or device is to be cast, nothing to be saved.
+        self._blocks = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        self._bias = None if linear.bias is None else linear.bias.detach()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``(..., in)`` to ``(..., out)``, in the layer's dtype.
+
+        Raises:
+            RuntimeError: If a gradient is asked for.
+        """
+        if inputs.requires_grad and torch.is_grad_enabled():
+            raise RuntimeError(
+                "A packed linear layer gives no gradients, but its inputs require them; load the "
+                "LLM again for training."
+            )
+        outputs: Tensor = torch.ops.mkldnn._linear_pointwise.default(
+            inputs, self._blocks, self._bias, "none", [], ""
+        )
+        return outputs
+
+
+def can_pack(linear: nn.Linear) -> bool:
+    """Whether a layer is torch's own, in a place and dtype in which oneDNN multiplies."""
+    if type(linear) is not nn.Linear or type(linear.weight.data) is not Tensor:
+        return False  # quantised and sharded weights are tensors of other types
+    if linear.weight.device.type != "cpu" or not _has_blocks():
+        return False
+    if linear.weight.dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return linear.weight.dtype == torch.float32
+
+
+def pack_linear_layers(module: nn.Module) -> None:
+    """Replace a module's linear layers, where it is possible, one by one: no two copies of all."""
+    for parent in [part for part in module.modules() if not isinstance(part, nn.Linear)]:
+        for name in [name for name, _ in parent.named_children()]:
+            child = getattr(parent, name)
+            if isinstance(child, nn.Linear) and can_pack(child):
+                setattr(parent, name, PackedLinear(child))
+
+
+def _has_blocks() -> bool:
+    """Whether this is a CPU on which packing has been measured."""
+    return torch.backends.mkldnn.is_available() and platform.machine() in _X86
