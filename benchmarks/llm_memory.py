@@ -7,7 +7,7 @@ In Hugging Face's format (one file and several) and in Meta's (one shard and two
 bfloat16 and loaded in bfloat16, in float32 and (in Hugging Face's format) in 8 bits, each in a
 process of its own. `weights` is what the loaded parameters take. The peak is that of resident
 memory, mapped files and the libraries' pages among it, above that of a process with the same
-imports, as glibc is.
+imports, as glibc is. `packed` is the peak where the matrices are then packed for a search.
 """
 
 import argparse
@@ -146,7 +146,10 @@ def measure(kind: str, size: str) -> None:
 
 
 def memory_of(folder: str, dtype: str, quantisation: str, purpose: str) -> tuple[float, float]:
-    """MB of the parameters, and by how much the peak exceeded what was held before."""
+    """MB of the parameters, and by how much the peak exceeded what was held before.
+
+    The purpose ``searches`` packs the LLM's matrices after loading, ``trains`` does not.
+    """
     held, weights = [], []
 
     def load() -> None:

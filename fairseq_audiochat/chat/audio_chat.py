@@ -54,7 +54,8 @@ class AudioChat:
         task: Any,
         max_audio_seconds: float | None = MAX_AUDIO_SECONDS,
     ) -> None:
-        self.model = model.eval()
+        model.eval()  # gives nothing where fairseq has made the model fast before
+        self.model = model
         self.task = task
         self.max_audio_seconds = max_audio_seconds
         self._answering = Answering(self.model, task)

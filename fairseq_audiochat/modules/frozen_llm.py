@@ -137,7 +137,7 @@ class FrozenLlm(nn.Module):
 
     @property
     def head(self) -> nn.Linear:
-        """From hidden states to unnormalised predictions, V of them."""
+        """From hidden states to unnormalised predictions, V of them; packed, it looks the same."""
         head: nn.Linear = self.causal_lm.get_output_embeddings()
         return head
 
@@ -149,7 +149,7 @@ class FrozenLlm(nn.Module):
     def make_generation_fast_(self, **kwargs: Any) -> None:
         """What fairseq calls before a search: on a CPU, hold matrices as its products read them.
 
-        Call it when the LLM is where it computes; from then on no gradients flow.
+        Call it when the LLM is where it computes; what is packed gives no gradients.
         """
         pack_linear_layers(self.causal_lm)
 

@@ -17,6 +17,8 @@ _X86 = ("x86_64", "AMD64")
 class PackedLinear(nn.Module):
     """A linear layer for inference only: no gradient flows through it, and it stays on the CPU.
 
+    It can be neither copied nor pickled.
+
     Args:
         linear: The layer, one that `can_pack` accepts.
     """
@@ -25,9 +27,15 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.in_features = linear.in_features
         self.out_features = linear.out_features
-        # Neither parameters nor buffers: no dtype or device is to be cast, nothing to be saved.
+        # Neither parameters nor buffers: nothing is to be cast, moved or saved.
         self._blocks = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
-        self._bias = None if linear.bias is None else linear.bias.detach()
+        self.bias = None if linear.bias is None else linear.bias.detach()
+        self.eval()
+
+    @property
+    def weight(self) -> Tensor:
+        """The rows ``(out, in)``, a new copy at every call: for code that asks for their dtype."""
+        return self._blocks.to_dense()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(..., in)`` to ``(..., out)``, in the layer's dtype.
@@ -41,7 +49,7 @@ class PackedLinear(nn.Module):
                 "LLM again for training."
             )
         outputs: Tensor = torch.ops.mkldnn._linear_pointwise.default(
-            inputs, self._blocks, self._bias, "none", [], ""
+            inputs, self._blocks, self.bias, "none", [], ""
         )
         return outputs
 
@@ -58,7 +66,11 @@ def can_pack(linear: nn.Linear) -> bool:
 
 
 def pack_linear_layers(module: nn.Module) -> None:
-    """Replace a module's linear layers, where it is possible, one by one: no two copies of all."""
+    """Replace a module's linear layers, where it is possible, one by one: no two copies of all.
+
+    A weight that something else holds too, such as an embedding that is tied to the head, stays
+    beside its blocks.
+    """
     for parent in [part for part in module.modules() if not isinstance(part, nn.Linear)]:
         for name in [name for name, _ in parent.named_children()]:
             child = getattr(parent, name)

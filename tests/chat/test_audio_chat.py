@@ -17,7 +17,7 @@ from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Utterance
 from fairseq_audiochat.data.prompt_batch import collate_prompts
 from fairseq_audiochat.export.__main__ import main as export
-from fairseq_audiochat.modules.packed_linear import can_pack
+from fairseq_audiochat.modules.packed_linear import PackedLinear, can_pack
 
 
 def said(text: str) -> dict[str, Any]:
@@ -190,8 +190,10 @@ def test_checkpoints_that_are_none_are_refused(tmp_path: Path, chat_llm: Path):
 def test_what_fairseq_train_wrote_answers(checkpoints: dict[str, Path], llm_path: Path, recordings):
     chat = AudioChat.from_checkpoint(checkpoints["chat"], llm_path, device="cpu")
     assert chat.respond([spoken(recordings[0])], max_new_tokens=3).ids
-    linear = [m for m in chat.model.decoder.llm.modules() if isinstance(m, torch.nn.Linear)]
-    assert not any(can_pack(layer) for layer in linear)  # they are packed, where it is possible
+    packed = isinstance(chat.model.decoder.llm.head, PackedLinear)
+    assert packed == can_pack(torch.nn.Linear(1, 1))
+    again = AudioChat(chat.model, chat.task, max_audio_seconds=1)
+    assert again.respond([said("and this")], max_new_tokens=3).ids
     with pytest.raises(ValueError, match="must be one of the task audio_chat, but is one of 'a"):
         AudioChat.from_checkpoint(checkpoints["ctc"], llm_path)
 

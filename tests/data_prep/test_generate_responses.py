@@ -34,6 +34,7 @@ from fairseq_audiochat.data.response_record import (
     read_records,
 )
 from fairseq_audiochat.data.responses import Responses
+from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 from fairseq_audiochat.modules.llm_loading import load_llm
 
 load_once = functools.cache(load_llm)
@@ -73,6 +74,16 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
 
 def read(path: Path) -> list[Response]:
     return list(read_records(path))
+
+
+@pytest.mark.parametrize("beams", [None, 3])
+def test_the_llm_is_made_fast_before_it_answers(
+    llm_path: Path, beams: int | None, monkeypatch: pytest.MonkeyPatch
+):
+    made_fast: list[FrozenLlm] = []
+    monkeypatch.setattr(FrozenLlm, "make_generation_fast_", lambda llm: made_fast.append(llm))
+    backend.in_process(llm_path, "float32", "cpu", batch_size=2, beams=beams)
+    assert len(made_fast) == 1
 
 
 def test_records_do_not_depend_on_the_batch_size(manifest: Path, llm_path: Path):

@@ -13,6 +13,7 @@ from fairseq_audiochat.data.manifest import Manifest, write_manifest
 from fairseq_audiochat.data.question_answers import Question
 from fairseq_audiochat.data.record_file import read
 from fairseq_audiochat.evaluate.__main__ import main
+from fairseq_audiochat.modules.frozen_llm import FrozenLlm
 
 REFERENCE, NOTHING = "reference text", "nothing in the prompt"
 ARMS = {REFERENCE: "text", "e2e": "audio", "ctc": "cascade", NOTHING: "none"}
@@ -194,3 +195,13 @@ def test_people_can_judge_the_answers(output, data, tmp_path, capsys):
     answers = json.loads((folder / "answers.json").read_text())["dev"]["arms"]
     for arm, right in (("e2e", 4), ("ctc", 0)):
         assert judged[arm]["successes"] == answers[arm]["occurs"]["count"] == right
+
+
+def test_the_llm_is_made_fast_before_the_search(llm_path, data, tmp_path, monkeypatch):
+    made_fast = []
+    monkeypatch.setattr(
+        FrozenLlm, "make_generation_fast_", lambda llm, **options: made_fast.append(llm)
+    )
+    words = ("answers", "--llm", llm_path, "--test-set", f"dev={data}/dev.tsv", *SEARCH)
+    assert evaluate(*words, "--output", tmp_path / "out") == 0
+    assert len(made_fast) == 1

@@ -18,7 +18,8 @@ needs_x86 = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64"), reason="layers are packed on x86 only"
 )
 needs_bfloat16 = pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU has no bfloat16 products"
+    not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+    reason="this CPU has no bfloat16 products",
 )
 pytestmark = needs_x86
 DTYPES = [torch.float32, pytest.param(torch.bfloat16, marks=needs_bfloat16)]
@@ -52,6 +53,19 @@ def test_inputs_of_any_stride():
     packed = PackedLinear(linear)
     for inputs in (torch.randn(16, 5).t(), torch.randn(5, 2, 16)[:, 1], torch.randn(5, 32)[:, ::2]):
         torch.testing.assert_close(packed(inputs), linear(inputs))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_who_asks_for_rows_gets_them(dtype: torch.dtype):
+    """Some families' layers ask for the weight's dtype; a loss asks whether it is trained."""
+    linear = nn.Linear(33, 7, dtype=dtype)
+    packed = PackedLinear(linear)
+    assert torch.equal(packed.weight, linear.weight)
+    assert packed.weight.dtype == dtype
+    assert not packed.weight.requires_grad
+    assert packed.bias is not None
+    assert torch.equal(packed.bias, linear.bias)
+    assert not packed.training
 
 
 def test_no_gradient_is_lost_silently():
