@@ -7,6 +7,8 @@ saves. Knows no LLM.
 """
 
 import platform
+from collections.abc import Callable
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +19,11 @@ _X86 = ("x86_64", "AMD64")
 class PackedLinear(nn.Module):
     """A linear layer for inference only: no gradient flows through it, and it stays on the CPU.
 
-    It can be neither copied nor pickled.
-
     Args:
         linear: The layer, one that `can_pack` accepts.
+
+    Raises:
+        RuntimeError: If it is moved to another device, copied or pickled.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -52,6 +55,23 @@ class PackedLinear(nn.Module):
             inputs, self._blocks, self.bias, "none", [], ""
         )
         return outputs
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "PackedLinear":
+        """Refuse to be moved; casts do nothing, as nothing here is a parameter."""
+        device = fn(torch.empty(0)).device
+        if device.type != "cpu":
+            raise RuntimeError(
+                f"A packed linear layer must stay on the CPU, but was to move to {device}; load "
+                "the LLM again, and move it before it is made fast."
+            )
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be copied: oneDNN's blocks cannot be."""
+        raise RuntimeError(
+            "A packed linear layer can be neither copied nor pickled; copy the LLM before it is "
+            "made fast, or load it again."
+        )
 
 
 def can_pack(linear: nn.Linear) -> bool:

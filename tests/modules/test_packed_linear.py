@@ -1,6 +1,8 @@
 """Packed layers multiply as torch's own do, take their place, and leave no second copy behind."""
 
+import copy
 import gc
+import pickle
 import platform
 import weakref
 from pathlib import Path
@@ -72,6 +74,17 @@ def test_no_gradient_is_lost_silently():
     packed = PackedLinear(nn.Linear(4, 3))
     with pytest.raises(RuntimeError, match="gives no gradients, but its inputs require them"):
         packed(torch.zeros(2, 4, requires_grad=True))
+
+
+def test_it_stays_where_it_is(llm_path: Path):
+    llm = load_llm(llm_path, torch.float32)
+    llm.make_generation_fast_()
+    llm.half().cpu()  # asks for no other device
+    with pytest.raises(RuntimeError, match="must stay on the CPU, but was to move to meta; load"):
+        llm.to("meta")
+    for duplicate in (copy.deepcopy, copy.copy, pickle.dumps):
+        with pytest.raises(RuntimeError, match="neither copied nor pickled; copy the LLM before"):
+            duplicate(llm.head)
 
 
 class Special(nn.Linear):
