@@ -71,14 +71,14 @@ def test_intervals(folder):
 
 
 def test_groups_by_word_errors(folder):
-    groups = results(folder, RUN)["trivia"]["by"]["WER of ctc, %"]
+    groups = results(folder, RUN)["trivia"]["by"]["WER of ctc"]
     assert {name: group["questions"] for name, group in groups.items()} == {
-        "0": 1,
-        "to 20": 1,
-        "over 80": 2,
+        "0 %": 1,
+        "above 10 to 20 %": 1,
+        "above 80 %": 2,
     }
-    assert groups["over 80"]["arms"]["ctc"]["occurs"]["count"] == 1
-    assert groups["0"]["arms"]["ctc"]["f1"]["interval"] is None  # of one question there is none
+    assert groups["above 80 %"]["arms"]["ctc"]["occurs"]["count"] == 1
+    assert groups["0 %"]["arms"]["ctc"]["f1"]["interval"] is None  # of one question there is none
 
 
 def test_text_and_picture(folder, tmp_path):
@@ -86,7 +86,7 @@ def test_text_and_picture(folder, tmp_path):
     text = as_text(found)
     assert text.startswith("## trivia: 4 questions\n\n| the LLM reads  | WER % | alias occurs % |")
     assert "| ctc            |  60.0 |           75.0 | [30.1, 95.4] |          50.0 |" in text
-    assert "### Alias occurs %, by WER of ctc, %" in text
+    assert "### Alias occurs %, by WER of ctc" in text
     assert "1 transcripts of ctc are empty; the LLM read an empty prompt." in text
     assert "1 answers of reference text are empty; they are wrong." in text
     assert json.loads(json.dumps(found)) == found  # no NaN: plain JSON

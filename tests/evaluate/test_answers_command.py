@@ -122,7 +122,7 @@ def test_run_record_and_numbers(output):
     found = json.loads((output / "answers.json").read_text())["dev"]
     assert found["questions"] == 7
     assert list(found["arms"]) == list(ARMS)
-    assert sum(group["questions"] for group in found["by"]["WER of ctc, %"].values()) == 7
+    assert sum(group["questions"] for group in found["by"]["WER of ctc"].values()) == 7
 
 
 def test_perplexity_may_share_the_folder(output, words, tmp_path, capsys):

@@ -20,17 +20,17 @@ def test_word_error_rates_at_the_edges():
     errors = {"a": 0, "b": 1, "c": 2, "d": 4, "e": 5, "f": 8, "g": 9, "h": 30}
     records = [transcript(id, count) for id, count in errors.items()]
     assert by_wer(records, list(errors)) == {
-        "0": ["a"],
-        "to 10": ["b"],
-        "to 20": ["c"],
-        "to 40": ["d"],
-        "to 80": ["e", "f"],
-        "over 80": ["g", "h"],
+        "0 %": ["a"],
+        "above 0 to 10 %": ["b"],
+        "above 10 to 20 %": ["c"],
+        "above 20 to 40 %": ["d"],
+        "above 40 to 80 %": ["e", "f"],
+        "above 80 %": ["g", "h"],
     }
 
 
 def test_groups_without_utterances_are_no_groups():
-    assert by_wer([transcript("a", 3), transcript("b", 3)], ["b"]) == {"to 40": ["b"]}
+    assert by_wer([transcript("a", 3), transcript("b", 3)], ["b"]) == {"above 20 to 40 %": ["b"]}
 
 
 def test_four_lengths_of_equal_size():

@@ -1,5 +1,6 @@
 """Right answers as a picture: of each arm, for all questions and by a cascade's word errors."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from fairseq_audiochat.evaluate.figure import PALETTE, draw_columns
 
 _PANEL_INCHES = 2.8
 _WIDTH = 0.8  # of all bars of a group
+_LABEL_CHARACTERS = 10  # of a line; six groups fit beside each other
 
 Groups = Mapping[str, Mapping[str, Any]]
 """By the group's name, what was found for each arm."""
@@ -30,11 +32,16 @@ def _panels(name: str, found: Mapping[str, Any]) -> list[tuple[str, Groups]]:
     groups = [
         (
             f"by {title}",
-            {f"{group}\n({part['questions']})": part["arms"] for group, part in parts.items()},
+            {_label(group, part["questions"]): part["arms"] for group, part in parts.items()},
         )
         for title, parts in found["by"].items()
     ]
-    return [(name, {f"all\n({found['questions']})": found["arms"]}), *groups]
+    return [(name, {_label("all", found["questions"]): found["arms"]}), *groups]
+
+
+def _label(group: str, questions: int) -> str:
+    """Narrow enough to stand beside others."""
+    return "\n".join([*textwrap.wrap(group, _LABEL_CHARACTERS), f"({questions})"])
 
 
 def _draw_panel(axes: Any, title: str, groups: Groups) -> None:

@@ -78,7 +78,7 @@ def _test_set_results(judged: Judged, run: Mapping[str, Any], name: str) -> dict
             f"{first['id']!r}, {first['arm']}: {first['reason']})."
         )
     groups = {
-        f"WER of {arm}, %": by_wer((judged.answers[arm][id] for id in judged.ids), judged.ids)
+        f"WER of {arm}": by_wer((judged.answers[arm][id] for id in judged.ids), judged.ids)
         for arm in judged.answers
         if run["arms"][arm]["kind"] == CASCADE
     }

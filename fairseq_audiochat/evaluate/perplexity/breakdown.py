@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from fairseq_audiochat.data.record_file import Record
+from fairseq_audiochat.evaluate.wer_levels import WerLevels
 
 Groups = dict[str, list[str]]
 """By the group's name, the ids of its utterances."""
 
 SECONDS = "seconds"
 WER = "wer"
-_WER_EDGES = (0.0, 10.0, 20.0, 40.0, 80.0)
+_WER_LEVELS = WerLevels((0, 10, 20, 40, 80))
 _QUARTERS = 4
 
 
@@ -34,18 +35,17 @@ def check_names(
 
 
 def by_wer(transcripts: Iterable[Record], ids: Sequence[str]) -> Groups:
-    """Groups by the word error rate of a cascade's transcript, in percent.
+    """Groups by the word error rate of a cascade's transcript.
 
     Args:
         transcripts: The cascade's records.
         ids: The utterances to group.
     """
     counts = {record["id"]: record for record in transcripts}
-    names = ["0", *(f"to {edge:g}" for edge in _WER_EDGES[1:]), f"over {_WER_EDGES[-1]:g}"]
-    groups: Groups = {name: [] for name in names}
+    groups: Groups = {name: [] for name in _WER_LEVELS.labels}
     for id in ids:
-        wer = 100.0 * counts[id]["word_errors"] / counts[id]["words"]
-        groups[names[int(np.searchsorted(_WER_EDGES, wer))]].append(id)
+        level = _WER_LEVELS.level_of(counts[id]["word_errors"], counts[id]["words"])
+        groups[_WER_LEVELS.labels[level]].append(id)
     return _without_empty(groups)
 
 

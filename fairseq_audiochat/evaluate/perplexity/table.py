@@ -112,7 +112,7 @@ def groupings(records: ScoredTestSet, by: Sequence[str], name: str) -> dict[str,
     for wanted in by:
         if wanted == WER:
             for cascade, transcripts in records.transcripts.items():
-                made[f"WER of {cascade}, %"] = by_wer(transcripts.values(), records.ids)
+                made[f"WER of {cascade}"] = by_wer(transcripts.values(), records.ids)
         elif wanted == SECONDS:
             made["seconds"] = by_seconds(records.utterances, records.ids)
         else:
