@@ -4,14 +4,15 @@ An output folder is of one LLM in one dtype. Arms and test sets may be added to 
 is there must still be what it was. Knows nothing of models.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fairseq_audiochat.saving import whole_file
 
 FORMAT = "fairseq_audiochat.evaluation/1"
 _PACKAGES = ("torch", "torchaudio", "fairseq-fixed", "transformers", "sentencepiece", "jiwer")
+_PACKAGES_OF_EXTRAS = ("scipy", "statsmodels", "torchao")
 _CHUNK_BYTES = 1 << 24
 _OF_ALL = ("llm", "alignment", "answers")
 _BY_NAME = ("arms", "alignment_arms", "test_sets", "distortions")
@@ -131,5 +133,14 @@ def _this_run() -> dict[str, Any]:
             "fairseq_audiochat": fairseq_audiochat.__version__,
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
+            **_installed(_PACKAGES_OF_EXTRAS),
         },
     }
+
+
+def _installed(packages: Iterable[str]) -> dict[str, str]:
+    versions = {}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions

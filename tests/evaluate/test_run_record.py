@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
+from fairseq_audiochat.evaluate import run_record
 from fairseq_audiochat.evaluate.run_record import digest, read_run, remember_run
 
 BEGUN = {
@@ -23,12 +25,20 @@ def test_arms_and_test_sets_may_be_added(tmp_path):
     assert made["seed"] == 2
     assert len(made["runs"]) == 2
     assert read_run(tmp_path) == made
-    assert set(made["runs"][0]["versions"]) > {
-        "torch",
-        "transformers",
-        "fairseq_audiochat",
-        "python",
-    }
+
+
+def test_versions_of_what_is_installed(tmp_path, monkeypatch):
+    def installed(package):
+        if package == "statsmodels":
+            raise PackageNotFoundError(package)
+        return f"1.0 of {package}"
+
+    monkeypatch.setattr(run_record, "version", installed)
+    versions = remember_run(tmp_path, BEGUN)["runs"][0]["versions"]
+    assert versions["torch"] == "1.0 of torch"
+    assert versions["scipy"] == "1.0 of scipy"
+    assert set(versions) > {"transformers", "fairseq_audiochat", "python"}
+    assert "statsmodels" not in versions
 
 
 def test_another_command_may_read_further_files_of_a_test_set(tmp_path):
