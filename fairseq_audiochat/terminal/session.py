@@ -116,7 +116,7 @@ class Session:
 
     def _begin(self, messages: Sequence[Message]) -> Path | None:
         dialogue = self._chat.dialogue(messages)
-        aside = self._transcript.put_aside()
+        aside = self._transcript.put_aside() if self.messages else None
         self._dialogue = dialogue
         self.keep()
         return aside

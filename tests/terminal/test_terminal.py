@@ -23,29 +23,51 @@ def messages(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_a_dialogue(model_options, audio_chat: AudioChat, recordings, tmp_path: Path):
-    """Text, audio, both, several recordings; undo, reset, save and load, and everything wrong.
+class Talk:
+    """A person at the program, and the dialogue that ought to come of what is typed."""
 
-    What is shown and kept is what `AudioChat` answers to the same messages.
-    """
-    transcript, saved = tmp_path / "talk.json", tmp_path / "my talk.json"
-    person = Person(lambda: main([*model_options, "--transcript", str(transcript)]))
-    expected = audio_chat.dialogue()
-    person.expect("you> ")
+    def __init__(self, model_options: list[str], audio_chat: AudioChat, folder: Path) -> None:
+        self.folder = folder
+        self.transcript = folder / "talk.json"
+        self.saved = folder / "my talk.json"
+        self.audio_chat = audio_chat
+        self.expected = audio_chat.dialogue()
+        self.options = [*model_options, "--transcript", str(self.transcript)]
+        self.person = self.come()
+        self.person.expect("you> ")
 
-    def ask(line: str, content: Any) -> None:
-        shown = person.say(line)
-        answer = expected.respond(content, max_new_tokens=12)
+    def come(self) -> Person:
+        return Person(lambda: main(self.options))
+
+    def ask(self, line: str, content: Any) -> None:
+        """What is shown and kept is what `AudioChat` answers to the same messages."""
+        shown = self.person.say(line)
+        answer = self.expected.respond(content, max_new_tokens=12)
         cut = "cut after 12 tokens (--max-new-tokens)" if answer.ended == "length" else ""
         assert shown == f"{printable(answer)}\n{cut}".strip()
-        assert messages(transcript) == expected.messages
+        self.check_transcript()
 
+    def check_transcript(self) -> None:
+        assert messages(self.transcript) == self.expected.messages
+
+
+def test_a_dialogue(model_options, audio_chat: AudioChat, recordings, tmp_path: Path):
+    """One start of the program, because it costs seconds."""
+    talk = Talk(model_options, audio_chat, tmp_path)
+    say_everything_that_can_be_said(talk, recordings)
+    forget_look_back_and_save(talk, recordings)
+    type_what_is_wrong(talk, recordings)
+    begin_anew(talk)
+    leave_and_come_back(talk)
+
+
+def say_everything_that_can_be_said(talk: Talk, recordings: list[str]) -> None:
     first, second = ({"type": "audio", "audio": path} for path in recordings[:2])
-    blank = tmp_path / "a b.wav"
+    blank = talk.folder / "a b.wav"
     blank.symlink_to(recordings[2])
-    ask("what is the capital of france", "what is the capital of france")
-    ask(f":audio {recordings[0]}", [first])
-    ask(
+    talk.ask("what is the capital of france", "what is the capital of france")
+    talk.ask(f":audio {recordings[0]}", [first])
+    talk.ask(
         f'say :audio {recordings[0]} and :audio "{blank}" again',
         [
             {"type": "text", "text": "say"},
@@ -55,66 +77,75 @@ def test_a_dialogue(model_options, audio_chat: AudioChat, recordings, tmp_path: 
             {"type": "text", "text": "again"},
         ],
     )
-    ask(f":audio {recordings[1]} say it", [second, {"type": "text", "text": "say it"}])
-    ask(" :) it is", ":) it is")
+    talk.ask(f":audio {recordings[1]} say it", [second, {"type": "text", "text": "say it"}])
+    talk.ask(" :) it is", ":) it is")
 
-    assert person.say(":undo") == "forgotten: :) it is"
-    expected.undo()
-    assert messages(transcript) == expected.messages
-    said = person.say(":history").splitlines()
+
+def forget_look_back_and_save(talk: Talk, recordings: list[str]) -> None:
+    assert talk.person.say(":undo") == "forgotten: :) it is"
+    talk.expected.undo()
+    talk.check_transcript()
+    said = talk.person.say(":history").splitlines()
     assert said[0] == "user: what is the capital of france"
     assert f"user: [{Path(recordings[1]).name}] say it" in said
-    assert person.say(f':save "{saved}"') == f"saved: {saved}"
-    assert messages(saved) == expected.messages
+    assert talk.person.say(f':save "{talk.saved}"') == f"saved: {talk.saved}"
+    assert messages(talk.saved) == talk.expected.messages
 
+
+def type_what_is_wrong(talk: Talk, recordings: list[str]) -> None:
     wrong = {
         ":audio nowhere.wav": "nowhere.wav: the audio file must exist, but does not",
-        f":audio {transcript}": "the audio must be decodable",
+        f":audio {talk.transcript}": "the audio must be decodable",
         ":audio": ":audio must be followed by a file, but is not; type :audio FILE.",
         ":frob it": "':frob' must be a command, but is none; :help lists them.",
         ":save no/t.json": "no/t.json: its folder must exist, but does not; make it first.",
         ":save": ":save must be followed by a file, but is not.",
-        f':save "{saved}"': "the file to save in must not exist, but does; choose another name.",
-        f":load {tmp_path}/none.json": "none.json: the transcript must exist, but does not.",
+        f':save "{talk.saved}"': "the file to save in must not exist, but does; choose another",
+        f":load {talk.folder}/none.json": "none.json: the transcript must exist, but does not.",
         f":load {recordings[0]}": "a transcript must be JSON, but:",
     }
     for line, error in wrong.items():
-        shown = person.say(line)
+        shown = talk.person.say(line)
         assert shown.startswith("error: ")
         assert error in shown
-    assert person.say("") == ""
-    assert messages(transcript) == expected.messages
-    ask("tell me more", "tell me more")  # the session has not suffered
+    assert talk.person.say("") == ""
+    talk.check_transcript()
+    talk.ask("tell me more", "tell me more")  # the session has not suffered
 
-    aside = tmp_path / "talk.1.json"
-    before = expected.messages
+
+def begin_anew(talk: Talk) -> None:
+    person, aside, before = talk.person, talk.folder / "talk.1.json", talk.expected.messages
     assert person.say(":reset") == f"a new dialogue; what was said before is in {aside}"
     assert messages(aside) == before
-    assert messages(transcript) == []
+    assert messages(talk.transcript) == []
+    assert person.say(":reset") == "a new dialogue", "nothing was said, nothing is put aside"
     assert person.say(":undo") == "error: A dialogue must have a turn to forget, but has none."
     assert person.say(":system") == "system prompt: none"
     assert person.say(":system say it") == "system prompt: say it"
-    expected = audio_chat.dialogue([{"role": "system", "content": "say it"}])
-    ask("red", "red")
+    talk.expected = talk.audio_chat.dialogue([{"role": "system", "content": "say it"}])
+    talk.ask("red", "red")
     assert person.say(":system off") == "system prompt: none"
-    expected = audio_chat.dialogue(expected.messages[1:])
-    ask("yes", "yes")
-    loaded = person.say(f':load "{saved}"')
-    assert loaded == f"8 messages loaded; what was said before is in {tmp_path / 'talk.2.json'}"
-    assert messages(tmp_path / "talk.2.json") == expected.messages
-    expected = audio_chat.dialogue(messages(saved))
-    ask("name two colours", "name two colours")
+    talk.expected = talk.audio_chat.dialogue(talk.expected.messages[1:])
+    talk.ask("yes", "yes")
+    aside = talk.folder / "talk.2.json"
+    loaded = person.say(f':load "{talk.saved}"')
+    assert loaded == f"8 messages loaded; what was said before is in {aside}"
+    assert messages(aside) == talk.expected.messages
+    talk.expected = talk.audio_chat.dialogue(messages(talk.saved))
+    talk.ask("name two colours", "name two colours")
     assert "Ctrl-C stops an answer" in person.say(":help")
 
-    person.kill()  # every turn is in the transcript
-    kept = expected.messages
-    person = Person(lambda: main([*model_options, "--transcript", str(transcript)]))
-    assert f"{transcript}: goes on after {len(kept)} messages" in person.expect("you> ")
-    ask("it is", "it is")
-    person.type(CTRL_D)
-    assert person.leave() == 0
-    assert messages(transcript) == expected.messages
-    assert "\x1b" not in person.seen  # a dumb terminal
+
+def leave_and_come_back(talk: Talk) -> None:
+    talk.person.kill()  # every turn is in the transcript
+    kept = len(talk.expected.messages)
+    talk.person = talk.come()
+    assert f"{talk.transcript}: goes on after {kept} messages" in talk.person.expect("you> ")
+    talk.ask("it is", "it is")
+    talk.person.type(CTRL_D)
+    assert talk.person.leave() == 0
+    talk.check_transcript()
+    assert "\x1b" not in talk.person.seen  # a dumb terminal
 
 
 def long_answer(audio_chat: AudioChat) -> tuple[str, list[dict[str, Any]]]:
