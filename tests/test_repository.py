@@ -10,7 +10,7 @@ from fairseq.dataclass import FairseqDataclass
 import fairseq_audiochat
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmConfig
 from fairseq_audiochat.models.conformer_ctc import ConformerCtcConfig
-from fairseq_audiochat.tasks.audio_chat import AudioChatConfig
+from fairseq_audiochat.tasks._audio_chat_config import AudioChatConfig
 from fairseq_audiochat.tasks.audio_ctc import AudioCtcConfig
 
 ROOT = Path(__file__).parents[1]

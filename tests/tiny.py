@@ -22,7 +22,8 @@ from fairseq_audiochat.data.response_record import Response, ResponseHeader
 from fairseq_audiochat.data.template_loading import load_template
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmConfig, AudioPrefixLlmModel
 from fairseq_audiochat.modules.llm_loading import load_llm
-from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
+from fairseq_audiochat.tasks._audio_chat_config import AudioChatConfig
+from fairseq_audiochat.tasks.audio_chat import AudioChatTask
 
 WORDS = [
     "what",

@@ -23,8 +23,9 @@ from fairseq_audiochat.models.llm_decoder import LlmDecoder
 from fairseq_audiochat.models.prompt_encoder import PromptEncoder, TextPromptEncoder
 from fairseq_audiochat.modules.chunks import Chunks
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
+from fairseq_audiochat.tasks._audio_chat_config import AudioChatConfig
 from fairseq_audiochat.tasks._cascade import Cascade
-from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
+from fairseq_audiochat.tasks.audio_chat import AudioChatTask
 
 TEXT, END_TO_END, CASCADE, NOTHING = "text", "end-to-end", "cascade", "nothing"
 LISTENING = (END_TO_END, CASCADE)

@@ -4,13 +4,11 @@ Training, validation (perplexity of the three arms of Table 2) and beam search.
 """
 
 import logging
-from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 import torch
-from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
-from omegaconf import MISSING, DictConfig
+from omegaconf import DictConfig
 
 from fairseq_audiochat.data.chat_dataset import ChatDataset
 from fairseq_audiochat.data.context_limit import ContextLimit
@@ -19,69 +17,17 @@ from fairseq_audiochat.data.dialogue_dataset import DialogueDataset
 from fairseq_audiochat.data.dialogues import Dialogues
 from fairseq_audiochat.data.llm_dictionary import LlmDictionary
 from fairseq_audiochat.data.prompt_batch import PromptKind
-from fairseq_audiochat.data.responses import Responses
 from fairseq_audiochat.data.template_loading import load_template
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmModel, read_encoder_checkpoint
 from fairseq_audiochat.modules.frozen_llm import FrozenLlm
-from fairseq_audiochat.modules.llm_loading import (
-    check_llm_path,
-    load_llm,
-    read_llm_config,
-)
-from fairseq_audiochat.modules.llm_quantisation import QUANTISATIONS
-from fairseq_audiochat.modules.precision import DTYPES
+from fairseq_audiochat.modules.llm_loading import check_llm_path, load_llm, read_llm_config
+from fairseq_audiochat.tasks._answers import Answers, check_origin, open_answers
+from fairseq_audiochat.tasks._audio_chat_config import AudioChatConfig
 from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks._llm_shards import LlmShards
-from fairseq_audiochat.tasks._speech_task import SpeechTask, SpeechTaskConfig, is_training_call
+from fairseq_audiochat.tasks._speech_task import SpeechTask, is_training_call
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class AudioChatConfig(SpeechTaskConfig):
-    """Speech, the LLM's responses to its transcripts, and the LLM."""
-
-    llm: str = field(
-        default=MISSING,
-        metadata={
-            "help": "folder of the frozen chat LLM (section 3.2): in Hugging Face format, or "
-            "Llama-2 as Meta publishes it"
-        },
-    )
-    llm_dtype: ChoiceEnum(list(DTYPES)) = field(  # type: ignore[valid-type]
-        default="float32", metadata={"help": "dtype in which the LLM computes"}
-    )
-    llm_shards: int = field(
-        default=1,
-        metadata={
-            "help": "processes that share one copy of the LLM, for an LLM larger than one device: "
-            "each keeps a part of every layer, and gathers the layer that computes"
-        },
-    )
-    llm_quantisation: ChoiceEnum(list(QUANTISATIONS)) = field(  # type: ignore[valid-type]
-        default="none",
-        metadata={
-            "help": "how the LLM's weights are held: as --llm-dtype (none), or in 8 or 4 bits "
-            "(int8, nf4; need torchao), about half or a quarter of bfloat16's memory"
-        },
-    )
-    prompt: ChoiceEnum(["audio", "text", "cascade", "none"]) = field(  # type: ignore[valid-type]
-        default="audio",
-        metadata={
-            "help": "what the LLM reads in validation and generation (Table 2): the recording, "
-            "the reference text, what --asr-checkpoint recognises, or (a control) nothing"
-        },
-    )
-    max_llm_positions: Optional[int] = field(
-        default=None,
-        metadata={
-            "help": "at most this many LLM positions (prompts and responses) per batch: "
-            "--max-tokens limits the encoder's frames alone (no limit)"
-        },
-    )
-    asr_checkpoint: Optional[str] = field(
-        default=None, metadata={"help": "CTC checkpoint that recognises for --prompt cascade"}
-    )
 
 
 @register_task("audio_chat", dataclass=AudioChatConfig)
@@ -178,7 +124,9 @@ class AudioChatTask(SpeechTask):
             "context": self._context,
             "max_llm_positions": self.cfg.max_llm_positions,
         }
-        answered = self._answered(split)
+        responses = self.path(f"{split}.responses.jsonl")
+        dialogues = self.path(f"{split}.dialogues.jsonl")
+        answered = open_answers(responses, dialogues, self.manifest(split))
         self.check_responses(answered)
         if isinstance(answered, Dialogues):
             self.datasets[split] = DialogueDataset(answered, **settings)
@@ -186,40 +134,13 @@ class AudioChatTask(SpeechTask):
             self.datasets[split] = ChatDataset(self.manifest(split), answered, **settings)
         self.announce(split, is_training)
 
-    def check_responses(self, responses: "Responses | Dialogues") -> None:
+    def check_responses(self, responses: Answers) -> None:
         """Refuse responses that this LLM did not give, or not to this template.
 
         Raises:
             ValueError: With what differs.
         """
-        template = responses.header.template
-        if template and template != self.template.name:  # the first files named none
-            raise ValueError(
-                f"{responses.path}: responses must be to the LLM's chat template "
-                f"{self.template.name!r}, but are to {template!r}; {responses.regenerate}."
-            )
-        if self._llm is None:
-            return
-        difference = self._llm.fingerprint.difference_from(responses.header.llm)
-        if difference:
-            raise ValueError(
-                f"{responses.path}: responses must be those of the LLM in --llm, but differ: "
-                f"{difference}; {responses.regenerate}."
-            )
-
-    def _answered(self, split: str) -> "Responses | Dialogues":
-        """The responses to a split's utterances, or its dialogues."""
-        manifest = self.manifest(split)
-        responses = self.path(f"{split}.responses.jsonl")
-        dialogues = self.path(f"{split}.dialogues.jsonl")
-        if not dialogues.exists():
-            return Responses(responses, manifest)
-        if responses.exists():
-            raise ValueError(
-                f"{dialogues}: a split must have responses or dialogues, but {responses.name} is "
-                "there too; give one of them another folder (a single turn may be a dialogue)."
-            )
-        return Dialogues(dialogues, manifest)
+        check_origin(responses, self.template, self._llm.fingerprint if self._llm else None)
 
     def train_step(self, sample: Dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Train on recordings.

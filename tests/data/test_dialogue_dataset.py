@@ -15,7 +15,8 @@ from fairseq_audiochat.criterions.response_distillation import ResponseDistillat
 from fairseq_audiochat.data.dialogue_record import REGENERATE
 from fairseq_audiochat.data.dialogues import Dialogues
 from fairseq_audiochat.data.manifest import Manifest, write_manifest
-from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
+from fairseq_audiochat.tasks._audio_chat_config import AudioChatConfig
+from fairseq_audiochat.tasks.audio_chat import AudioChatTask
 
 
 def user(*parts):

@@ -17,8 +17,9 @@ from fairseq.optim import build_optimizer
 from omegaconf import OmegaConf
 
 from fairseq_audiochat.criterions.response_distillation import ResponseDistillationCriterion
+from fairseq_audiochat.tasks._audio_chat_config import AudioChatConfig
 from fairseq_audiochat.tasks._cascade import Cascade
-from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
+from fairseq_audiochat.tasks.audio_chat import AudioChatTask
 
 
 def validate(task, model, shuffle: bool = False, **batching: object) -> dict[str, float]:

@@ -10,9 +10,10 @@ from omegaconf import OmegaConf
 
 from fairseq_audiochat.models.conformer_ctc import ConformerCtcConfig
 from fairseq_audiochat.modules.chunks import Chunks
+from fairseq_audiochat.tasks._audio_chat_config import AudioChatConfig
 from fairseq_audiochat.tasks._cascade import Cascade
 from fairseq_audiochat.tasks._chunking import chunks_of_seconds
-from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
+from fairseq_audiochat.tasks.audio_chat import AudioChatTask
 from fairseq_audiochat.tasks.audio_ctc import AudioCtcConfig, AudioCtcTask
 
 SMALL = ConformerCtcConfig(

@@ -11,7 +11,8 @@ from fairseq.tasks import TASK_REGISTRY
 
 from fairseq_audiochat.models.audio_prefix_llm import AudioPrefixLlmConfig, AudioPrefixLlmModel
 from fairseq_audiochat.models.conformer_ctc import ConformerCtcConfig, ConformerCtcModel
-from fairseq_audiochat.tasks.audio_chat import AudioChatConfig, AudioChatTask
+from fairseq_audiochat.tasks._audio_chat_config import AudioChatConfig
+from fairseq_audiochat.tasks.audio_chat import AudioChatTask
 from fairseq_audiochat.tasks.audio_ctc import AudioCtcConfig, AudioCtcTask
 
 CONFIGS = [AudioPrefixLlmConfig, ConformerCtcConfig, AudioChatConfig, AudioCtcConfig]
