@@ -2,7 +2,7 @@
 # AudioChatLlama in miniature: every step of the paper, by the commands that you would type.
 #
 #     bash examples/mini/run.sh            # 12 minutes on 2 cores
-#     bash examples/mini/run.sh --full     # 39 minutes
+#     bash examples/mini/run.sh --full     # 20 to 40 minutes
 #     bash examples/mini/run.sh --smoke    # a few updates: does everything run?
 #     bash examples/mini/run.sh --stage 9  # this stage again, and those behind it
 #
