@@ -16,17 +16,21 @@ from fairseq_audiochat.modules.packed_linear import PackedLinear
 # Inputs and outputs: attention and feed-forward of the benchmarks' Llama "s" and its head;
 # feed-forward of TinyLlama; attention and feed-forward of Llama-2-7B.
 SHAPES = [(512, 512), (512, 1_376), (512, 32_000), (2_048, 5_632), (4_096, 4_096), (4_096, 11_008)]
-ROWS = (1, 10, 40)  # greedy; ten beams of one and of four utterances
+# Rows, and whether layers are packed for few: a dialogue; a search for one answer; ten beams of one
+# utterance and of four.
+PACKINGS = [(1, True), (1, False), (10, False), (40, False)]
 BYTES = 1 << 27
 
 
 @torch.no_grad()
-def measure(inputs: int, outputs: int, rows: int, dtype: torch.dtype, repeats: int) -> None:
+def measure(
+    inputs: int, outputs: int, dtype: torch.dtype, rows: int, few_rows: bool, repeats: int
+) -> None:
     """Run both in turns and print a line of the table."""
     torch.manual_seed(0)
     count = max(1, BYTES // (inputs * outputs * dtype.itemsize))
     plain = [nn.Linear(inputs, outputs, bias=False, dtype=dtype) for _ in range(count)]
-    packed = [PackedLinear(linear) for linear in plain]
+    packed = [PackedLinear(linear, few_rows) for linear in plain]
     hidden = torch.randn(rows, inputs).to(dtype)
 
     def through(layers: list[nn.Module]) -> Tensor:
@@ -38,9 +42,10 @@ def measure(inputs: int, outputs: int, rows: int, dtype: torch.dtype, repeats: i
     seconds, found = side_by_side.in_turns(runs, repeats)
     difference = ((found["ours"] - found["torch"]).abs().max() / found["torch"].std()).item()
     theirs, ours = (1000 * seconds[name] / count for name in runs)
+    packed_for = "few" if few_rows else "any"
     print(
         f"| {inputs:,} to {outputs:,} | {str(dtype).removeprefix('torch.')} | {rows} "
-        f"| {theirs:.2f} | {ours:.2f} | {theirs / ours:.2f} | {difference:.0e} |",
+        f"| {packed_for} | {theirs:.2f} | {ours:.2f} | {theirs / ours:.2f} | {difference:.0e} |",
         flush=True,
     )
 
@@ -51,12 +56,12 @@ def main() -> None:
     parser.set_defaults(repeats=9)
     args = parser.parse_args()
     side_by_side.announce(args)
-    print("| from, to | dtype | rows | torch ms | ours ms | ratio | differ by |")
-    print("|---|---|---|---|---|---|---|")
+    print("| from, to | dtype | rows | packed for | torch ms | ours ms | ratio | differ by |")
+    print("|---|---|---|---|---|---|---|---|")
     for shape in SHAPES:
         for dtype in (torch.float32, torch.bfloat16):
-            for rows in ROWS:
-                measure(*shape, rows, dtype, args.repeats)
+            for packing in PACKINGS:
+                measure(*shape, dtype, *packing, args.repeats)
 
 
 if __name__ == "__main__":

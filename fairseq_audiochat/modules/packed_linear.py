@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 _X86 = ("x86_64", "AMD64")
+_FEW_ROWS = 4  # told oneDNN: its blocks then suit one row; ten take no longer than torch's layer
+_SMALL = 512 * 512  # weights; a single row loses by such blocks where there are no more
 
 
 class PackedLinear(nn.Module):
@@ -21,17 +23,21 @@ class PackedLinear(nn.Module):
 
     Args:
         linear: The layer, one that `can_pack` accepts.
+        few_rows: Whether its products mostly have a row or two; if not, or if the layer is small,
+            its blocks suit any number.
 
     Raises:
         RuntimeError: If it is moved to another device, copied or pickled.
     """
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, few_rows: bool = False) -> None:
         super().__init__()
         self.in_features = linear.in_features
         self.out_features = linear.out_features
+        self.few_rows = few_rows and linear.weight.numel() > _SMALL
         # Neither parameters nor buffers: nothing is to be cast, moved or saved.
-        self._blocks = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        rows = _FEW_ROWS if self.few_rows else None
+        self._blocks = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), rows)
         self.bias = None if linear.bias is None else linear.bias.detach()
         self.eval()
 
@@ -85,17 +91,21 @@ def can_pack(linear: nn.Linear) -> bool:
     return linear.weight.dtype == torch.float32
 
 
-def pack_linear_layers(module: nn.Module) -> None:
+def pack_linear_layers(module: nn.Module, few_rows: bool = False) -> None:
     """Replace a module's linear layers, where it is possible, one by one: no two copies of all.
 
     A weight that something else holds too, such as an embedding that is tied to the head, stays
     beside its blocks.
+
+    Args:
+        module: What holds the layers.
+        few_rows: See `PackedLinear`.
     """
     for parent in [part for part in module.modules() if not isinstance(part, nn.Linear)]:
         for name in [name for name, _ in parent.named_children()]:
             child = getattr(parent, name)
             if isinstance(child, nn.Linear) and can_pack(child):
-                setattr(parent, name, PackedLinear(child))
+                setattr(parent, name, PackedLinear(child, few_rows))
 
 
 def _has_blocks() -> bool:

@@ -17,6 +17,7 @@ from fairseq_audiochat.data.features import read_features
 from fairseq_audiochat.data.manifest import Utterance
 from fairseq_audiochat.data.prompt_batch import collate_prompts
 from fairseq_audiochat.export.__main__ import main as export
+from fairseq_audiochat.modules import frozen_llm
 from fairseq_audiochat.modules.packed_linear import PackedLinear, can_pack
 
 
@@ -185,6 +186,15 @@ def test_checkpoints_that_are_none_are_refused(tmp_path: Path, chat_llm: Path):
     (tmp_path / "text.pt").write_text("this is none")
     with pytest.raises(ValueError, match=r"text\.pt: the checkpoint must be one that fairseq"):
         AudioChat.from_checkpoint(tmp_path / "text.pt", chat_llm)
+
+
+def test_a_dialogue_reads_token_by_token(
+    checkpoints: dict[str, Path], llm_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[bool] = []
+    monkeypatch.setattr(frozen_llm, "pack_linear_layers", lambda llm, few: asked.append(few))
+    AudioChat.from_checkpoint(checkpoints["chat"], llm_path, device="cpu")
+    assert asked == [True]
 
 
 def test_what_fairseq_train_wrote_answers(checkpoints: dict[str, Path], llm_path: Path, recordings):

@@ -29,16 +29,19 @@ DTYPES = [torch.float32, pytest.param(torch.bfloat16, marks=needs_bfloat16)]
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("few_rows", [True, False])
 @pytest.mark.parametrize("shape", [(1,), (10,), (2, 3), (300,), (1, 1, 1), (0,)], ids=str)
-@pytest.mark.parametrize(("width", "outputs"), [(16, 1), (33, 7), (64, 176)])
+@pytest.mark.parametrize(("width", "outputs"), [(16, 1), (33, 7), (512, 520)])
 @torch.no_grad()
 def test_the_same_products(
-    width: int, outputs: int, shape: tuple[int, ...], bias: bool, dtype: torch.dtype
+    width: int, outputs: int, shape: tuple[int, ...], few_rows: bool, bias: bool, dtype: torch.dtype
 ):
     torch.manual_seed(0)
     linear = nn.Linear(width, outputs, bias=bias, dtype=dtype)
     inputs = torch.randn(*shape, width).to(dtype)
-    found = PackedLinear(linear)(inputs)
+    packed = PackedLinear(linear, few_rows)
+    assert packed.few_rows == (few_rows and width == 512), "small layers gain nothing"
+    found = packed(inputs)
     assert found.shape == (*shape, outputs)
     assert found.dtype == dtype
     exact = nn.functional.linear(inputs.double(), linear.weight.double())
@@ -58,10 +61,11 @@ def test_inputs_of_any_stride():
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_who_asks_for_rows_gets_them(dtype: torch.dtype):
+@pytest.mark.parametrize("few_rows", [True, False])
+def test_who_asks_for_rows_gets_them(few_rows: bool, dtype: torch.dtype):
     """Some families' layers ask for the weight's dtype; a loss asks whether it is trained."""
     linear = nn.Linear(33, 7, dtype=dtype)
-    packed = PackedLinear(linear)
+    packed = PackedLinear(linear, few_rows)
     assert torch.equal(packed.weight, linear.weight)
     assert packed.weight.dtype == dtype
     assert not packed.weight.requires_grad
