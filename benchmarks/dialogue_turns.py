@@ -80,7 +80,7 @@ def main() -> None:
     args = parser.parse_args()
     side_by_side.announce(args)
     llm = make_frozen_llm(args.model)
-    llm.make_generation_fast_(few_rows=True)  # as AudioChat.from_checkpoint does
+    llm.make_generation_fast_(one_row=True)  # as AudioChat.from_checkpoint does
     encoder = make_encoder(llm)
     positions = 8 + int(encoder.audio_positions(torch.tensor(round(100 * args.seconds))))
     runs: dict[bool, list[list[Turn]]] = {False: [], True: []}

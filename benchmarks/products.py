@@ -16,7 +16,7 @@ from fairseq_audiochat.modules.packed_linear import PackedLinear
 # Inputs and outputs: attention and feed-forward of the benchmarks' Llama "s" and its head;
 # feed-forward of TinyLlama; attention and feed-forward of Llama-2-7B.
 SHAPES = [(512, 512), (512, 1_376), (512, 32_000), (2_048, 5_632), (4_096, 4_096), (4_096, 11_008)]
-# Rows, and whether layers are packed for few: a dialogue; a search for one answer; ten beams of one
+# Rows, and whether layers are packed for one: a dialogue; a search for one answer; ten beams of one
 # utterance and of four.
 PACKINGS = [(1, True), (1, False), (10, False), (40, False)]
 BYTES = 1 << 27
@@ -24,13 +24,13 @@ BYTES = 1 << 27
 
 @torch.no_grad()
 def measure(
-    inputs: int, outputs: int, dtype: torch.dtype, rows: int, few_rows: bool, repeats: int
+    inputs: int, outputs: int, dtype: torch.dtype, rows: int, one_row: bool, repeats: int
 ) -> None:
     """Run both in turns and print a line of the table."""
     torch.manual_seed(0)
     count = max(1, BYTES // (inputs * outputs * dtype.itemsize))
     plain = [nn.Linear(inputs, outputs, bias=False, dtype=dtype) for _ in range(count)]
-    packed = [PackedLinear(linear, few_rows) for linear in plain]
+    packed = [PackedLinear(linear, one_row) for linear in plain]
     hidden = torch.randn(rows, inputs).to(dtype)
 
     def through(layers: list[nn.Module]) -> Tensor:
@@ -42,7 +42,7 @@ def measure(
     seconds, found = side_by_side.in_turns(runs, repeats)
     difference = ((found["ours"] - found["torch"]).abs().max() / found["torch"].std()).item()
     theirs, ours = (1000 * seconds[name] / count for name in runs)
-    packed_for = "few" if few_rows else "any"
+    packed_for = "one" if one_row else "any"
     print(
         f"| {inputs:,} to {outputs:,} | {str(dtype).removeprefix('torch.')} | {rows} "
         f"| {packed_for} | {theirs:.2f} | {ours:.2f} | {theirs / ours:.2f} | {difference:.0e} |",

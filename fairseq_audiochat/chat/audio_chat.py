@@ -98,7 +98,7 @@ class AudioChat:
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         chat = cls(model.to(device), task, max_audio_seconds)
-        chat.model.make_generation_fast_(few_rows=True)
+        chat.model.make_generation_fast_(one_row=True)
         return chat
 
     def respond(

@@ -146,17 +146,17 @@ class FrozenLlm(nn.Module):
         logits: Tensor = self.head(hidden)
         return logits
 
-    def make_generation_fast_(self, few_rows: bool = False, **kwargs: Any) -> None:
+    def make_generation_fast_(self, one_row: bool = False, **kwargs: Any) -> None:
         """What fairseq calls before a search: on a CPU, hold matrices as its products read them.
 
         Call it when the LLM is where it computes; what is packed gives no gradients.
 
         Args:
-            few_rows: Whether it mostly reads one token at a time, as in a dialogue, not the
+            one_row: Whether it mostly reads one token at a time, as in a dialogue, not the
                 tokens of ten beams.
             **kwargs: fairseq's own.
         """
-        pack_linear_layers(self.causal_lm, few_rows)
+        pack_linear_layers(self.causal_lm, one_row)
 
     def checkpoint_activations(self) -> None:
         """Keep only the layers' inputs for the backward pass, and compute the rest again.

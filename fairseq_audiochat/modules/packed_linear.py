@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 _X86 = ("x86_64", "AMD64")
-_FEW_ROWS = 4  # told oneDNN: its blocks then suit one row; ten take no longer than torch's layer
+_ROWS = 4  # told oneDNN: its blocks then suit one row, and ten take no longer than torch's layer
 _SMALL = 512 * 512  # weights; a single row loses by such blocks where there are no more
 
 
@@ -23,20 +23,19 @@ class PackedLinear(nn.Module):
 
     Args:
         linear: The layer, one that `can_pack` accepts.
-        few_rows: Whether its products mostly have a row or two; if not, or if the layer is small,
-            its blocks suit any number.
+        one_row: Whether its products mostly have one row; if not, or if the layer is small, its
+            blocks suit any number.
 
     Raises:
         RuntimeError: If it is moved to another device, copied or pickled.
     """
 
-    def __init__(self, linear: nn.Linear, few_rows: bool = False) -> None:
+    def __init__(self, linear: nn.Linear, one_row: bool = False) -> None:
         super().__init__()
         self.in_features = linear.in_features
         self.out_features = linear.out_features
-        self.few_rows = few_rows and linear.weight.numel() > _SMALL
+        rows = _ROWS if one_row and linear.weight.numel() > _SMALL else None
         # Neither parameters nor buffers: nothing is to be cast, moved or saved.
-        rows = _FEW_ROWS if self.few_rows else None
         self._blocks = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), rows)
         self.bias = None if linear.bias is None else linear.bias.detach()
         self.eval()
@@ -91,7 +90,7 @@ def can_pack(linear: nn.Linear) -> bool:
     return linear.weight.dtype == torch.float32
 
 
-def pack_linear_layers(module: nn.Module, few_rows: bool = False) -> None:
+def pack_linear_layers(module: nn.Module, one_row: bool = False) -> None:
     """Replace a module's linear layers, where it is possible, one by one: no two copies of all.
 
     A weight that something else holds too, such as an embedding that is tied to the head, stays
@@ -99,13 +98,13 @@ def pack_linear_layers(module: nn.Module, few_rows: bool = False) -> None:
 
     Args:
         module: What holds the layers.
-        few_rows: See `PackedLinear`.
+        one_row: See `PackedLinear`.
     """
     for parent in [part for part in module.modules() if not isinstance(part, nn.Linear)]:
         for name in [name for name, _ in parent.named_children()]:
             child = getattr(parent, name)
             if isinstance(child, nn.Linear) and can_pack(child):
-                setattr(parent, name, PackedLinear(child, few_rows))
+                setattr(parent, name, PackedLinear(child, one_row))
 
 
 def _has_blocks() -> bool:

@@ -61,11 +61,11 @@ def test_searches_find_the_same(tiny: argparse.Namespace):
 
 def test_products_are_the_same(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setattr(products, "BYTES", 1)
-    for rows, few_rows in products.PACKINGS:
-        products.measure(8, 3_000, torch.float32, rows, few_rows, repeats=1)
+    for rows, one_row in products.PACKINGS:
+        products.measure(8, 3_000, torch.float32, rows, one_row, repeats=1)
         shape, dtype, *found, difference = capsys.readouterr().out.strip("| \n").split(" | ")
         assert (shape, dtype) == ("8 to 3,000", "float32")
-        assert found[:2] == [str(rows), "few" if few_rows else "any"]
+        assert found[:2] == [str(rows), "one" if one_row else "any"]
         assert float(difference) < 1e-5
 
 

@@ -29,19 +29,17 @@ DTYPES = [torch.float32, pytest.param(torch.bfloat16, marks=needs_bfloat16)]
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("few_rows", [True, False])
+@pytest.mark.parametrize("one_row", [True, False])
 @pytest.mark.parametrize("shape", [(1,), (10,), (2, 3), (300,), (1, 1, 1), (0,)], ids=str)
 @pytest.mark.parametrize(("width", "outputs"), [(16, 1), (33, 7), (512, 520)])
 @torch.no_grad()
 def test_the_same_products(
-    width: int, outputs: int, shape: tuple[int, ...], few_rows: bool, bias: bool, dtype: torch.dtype
+    width: int, outputs: int, shape: tuple[int, ...], one_row: bool, bias: bool, dtype: torch.dtype
 ):
     torch.manual_seed(0)
     linear = nn.Linear(width, outputs, bias=bias, dtype=dtype)
     inputs = torch.randn(*shape, width).to(dtype)
-    packed = PackedLinear(linear, few_rows)
-    assert packed.few_rows == (few_rows and width == 512), "small layers gain nothing"
-    found = packed(inputs)
+    found = PackedLinear(linear, one_row)(inputs)
     assert found.shape == (*shape, outputs)
     assert found.dtype == dtype
     exact = nn.functional.linear(inputs.double(), linear.weight.double())
@@ -50,6 +48,21 @@ def test_the_same_products(
     # Sums in float32, once rounded.
     tolerance = {torch.float32: 1e-5, torch.bfloat16: 2**-8}[dtype]
     torch.testing.assert_close(found.double(), exact, atol=tolerance, rtol=tolerance)
+
+
+def test_what_onednn_is_told_of_rows(monkeypatch: pytest.MonkeyPatch):
+    """A small layer gains nothing from blocks for one row."""
+    told: list[int | None] = []
+    reorder = torch.ops.mkldnn._reorder_linear_weight
+
+    def recorded(weight: Tensor, rows: int | None) -> Tensor:
+        told.append(rows)
+        return reorder(weight, rows)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", recorded)
+    for outputs, one_row in ((512, True), (513, True), (513, False)):
+        PackedLinear(nn.Linear(512, outputs), one_row)
+    assert told == [None, 4, None]
 
 
 @torch.no_grad()
@@ -61,11 +74,11 @@ def test_inputs_of_any_stride():
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("few_rows", [True, False])
-def test_who_asks_for_rows_gets_them(few_rows: bool, dtype: torch.dtype):
+@pytest.mark.parametrize("one_row", [True, False])
+def test_who_asks_for_rows_gets_them(one_row: bool, dtype: torch.dtype):
     """Some families' layers ask for the weight's dtype; a loss asks whether it is trained."""
     linear = nn.Linear(33, 7, dtype=dtype)
-    packed = PackedLinear(linear, few_rows)
+    packed = PackedLinear(linear, one_row)
     assert torch.equal(packed.weight, linear.weight)
     assert packed.weight.dtype == dtype
     assert not packed.weight.requires_grad
