@@ -42,10 +42,11 @@ def by_wer(transcripts: Iterable[Record], ids: Sequence[str]) -> Groups:
         ids: The utterances to group.
     """
     counts = {record["id"]: record for record in transcripts}
-    groups: Groups = {name: [] for name in _WER_LEVELS.labels}
+    names = _WER_LEVELS.labels
+    groups: Groups = {name: [] for name in names}
     for id in ids:
         level = _WER_LEVELS.level_of(counts[id]["word_errors"], counts[id]["words"])
-        groups[_WER_LEVELS.labels[level]].append(id)
+        groups[names[level]].append(id)
     return _without_empty(groups)
 
 
