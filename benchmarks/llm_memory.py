@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import random_llm
 import side_by_side
 import torch
 from sentencepiece import SentencePieceTrainer
@@ -27,15 +28,7 @@ from fairseq_audiochat.modules.llm_loading import load_llm
 from fairseq_audiochat.modules.llm_quantisation import quantisation_config
 
 SIZES = {
-    "1.1b": LlamaConfig(  # those of TinyLlama-1.1B
-        vocab_size=32_000,
-        hidden_size=2_048,
-        intermediate_size=5_632,
-        num_hidden_layers=22,
-        num_attention_heads=32,
-        num_key_value_heads=4,
-        max_position_embeddings=2_048,
-    ),
+    "1b": random_llm.SIZES["1b"],
     "60m": LlamaConfig(
         vocab_size=8_000,
         hidden_size=768,
@@ -177,7 +170,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
-    parser.add_argument("--size", choices=SIZES, default="1.1b")
+    parser.add_argument("--size", choices=SIZES, default="1b")
     parser.add_argument("--write", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -193,7 +193,7 @@ def main() -> None:
         llm = Path(temporary) / "llm"
         if any(name.startswith("1b") for name in args.cases):
             llm.mkdir()
-            llm_memory.write_hugging_face_format(llm, llm_memory.SIZES["1.1b"], files=1)
+            llm_memory.write_hugging_face_format(llm, llm_memory.SIZES["1b"], files=1)
             llm_memory.write_tokenizer(llm)
         for name in args.cases:
             chosen = llm if name.startswith("1b") else MINI_LLM

@@ -31,7 +31,7 @@ SIZES = {
         num_hidden_layers=22,
         num_attention_heads=32,
         num_key_value_heads=4,
-        max_position_embeddings=4_096,
+        max_position_embeddings=2_048,
     ),
     "7b": LlamaConfig(  # Llama-2-7B
         vocab_size=32_000,
